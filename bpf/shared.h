@@ -1,4 +1,4 @@
-/* What the XDP program (bpf/steer.bpf.c) and the relay (relay/port/steer_rules.cc) agree on.
+/* What the XDP program (bpf/steer.bpf.c) and the relay (relay/port/steer_maps.cc) agree on.
  * Included by both, so plain C types only. Sizes are asserted on both sides.
  *
  * A packet is ours when (destination address, destination port) or (source address, source port)
@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 /* Names by which the relay finds the program and its maps on an interface. */
-#define BH_STEER_PROGRAM "bridgehead_steer" /* at most 15 bytes are kept by the kernel */
+#define BH_STEER_PROGRAM "bh_steer" /* the kernel keeps 15 bytes of a name */
 #define BH_STEER_RULES_MAP "steer_rules"
 #define BH_STEER_PORTS_MAP "steer_ports"
 #define BH_XSKS_MAP "xsks_map" /* the name net_af_xdp asks for */
