@@ -1,0 +1,110 @@
+// bridgehead-rig: see bench/README.md.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "bench/rig/load.h"
+#include "bench/rig/options.h"
+#include "bench/rig/sessions.h"
+#include "bench/rig/wire.h"
+
+namespace bridgehead::rig {
+namespace {
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+std::vector<double> Rates(const std::vector<uint64_t>& windows) {
+  std::vector<double> rates;
+  for (const uint64_t count : windows) rates.push_back(static_cast<double>(count) / kWindowSeconds);
+  return rates;
+}
+
+// The share of send calls that found the device's ring full: near 0, the rig itself was the limit.
+double RingFull(const Direction& direction) {
+  return direction.send_calls == 0 ? 0
+                                   : static_cast<double>(direction.ring_full_calls) /
+                                         static_cast<double>(direction.send_calls);
+}
+
+std::string DirectionJson(const Direction& direction) {
+  return fmt::format(
+      R"({{"packets_per_second": {:.0f}, "sent": {}, "received": {}, "lost": {}, "wrong": {}, "ring_full": {:.3f}}})",
+      Median(Rates(direction.windows)), direction.sent, direction.received, direction.lost(),
+      direction.wrong, RingFull(direction));
+}
+
+std::string ReportJson(const Options& options, const SetupReport& setup, const LoadReport& load) {
+  std::vector<uint64_t> both;
+  const size_t windows = std::min(load.to_bridge.windows.size(), load.to_client.windows.size());
+  for (size_t i = 0; i < windows; ++i) {
+    both.push_back(load.to_bridge.windows[i] + load.to_client.windows[i]);
+  }
+  const std::vector<double> rates = Rates(both);
+  const auto [worst, best] = std::minmax_element(rates.begin(), rates.end());
+  const char* mode = options.stateless                 ? "stateless"
+                     : options.nat == NatMode::kSource ? "source"
+                                                       : "destination";
+  return fmt::format(
+      "{{\n  \"mode\": \"{}\", \"sessions\": {}, \"frame_bytes\": {},\n"
+      "  \"setup\": {{\"seconds\": {:.3f}, \"requests\": {}, \"stray\": {}}},\n"
+      "  \"windows\": {}, \"packets_per_second\": {:.0f}, \"best_window\": {:.0f}, "
+      "\"worst_window\": {:.0f},\n"
+      "  \"to_bridge\": {},\n  \"to_client\": {},\n"
+      "  \"lost\": {}, \"checked\": {}, \"wrong\": {}\n}}\n",
+      mode, options.sessions, options.frame_bytes, setup.seconds, setup.requests_sent,
+      setup.stray_frames, rates.size(), Median(rates), rates.empty() ? 0 : *best,
+      rates.empty() ? 0 : *worst, DirectionJson(load.to_bridge), DirectionJson(load.to_client),
+      load.to_bridge.lost() + load.to_client.lost(), load.checked,
+      load.to_bridge.wrong + load.to_client.wrong);
+}
+
+absl::Status Run(const Options& options) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(), ignored);
+  auto wires = Wires::Open(options);
+  if (!wires.ok()) return wires.status();
+  if (absl::Status link = (*wires)->WaitForLink(options.link_wait_seconds); !link.ok()) return link;
+  Sessions sessions(options);
+  SetupReport setup;
+  if (options.stateless) {
+    sessions.AssumeUnchanged();
+  } else {
+    auto established = sessions.Establish(**wires);
+    if (!established.ok()) return established.status();
+    setup = *established;
+  }
+  const std::string json = ReportJson(options, setup, RunLoad(options, sessions, **wires));
+  if (options.json.empty()) {
+    std::cout << json;
+    return absl::OkStatus();
+  }
+  std::ofstream file(options.json);
+  file << json;
+  file.close();
+  if (!file) return absl::UnavailableError("can not write " + options.json);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bridgehead::rig
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  const auto options = bridgehead::rig::ParseOptions(argc, argv, &exit_code);
+  if (!options) return exit_code;
+  if (absl::Status status = bridgehead::rig::Run(*options); !status.ok()) {
+    std::cerr << "bridgehead-rig: " << status.message() << '\n';
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,123 @@
+#include "bench/rig/wire.h"
+
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+namespace bridgehead::rig {
+namespace {
+
+constexpr unsigned kPoolMbufs = 16383;  // both rings of 2^13 and what is in hand
+constexpr unsigned kPoolCache = 512;
+
+std::string MacText(const Mac& mac) {
+  return fmt::format("{:02x}", fmt::join(mac, ":"));
+}
+
+std::string MemifArgument(const Options& options, int id, const Mac& mac) {
+  return fmt::format(
+      "--vdev=net_memif{0},role={1},id={0},socket={2},socket-abstract=no,bsize=2048,"
+      "rsize={3},mac={4}{5}",
+      id, options.role, options.socket, options.ring_log2, MacText(mac),
+      options.zero_copy ? ",zero-copy=yes" : "");
+}
+
+absl::Status StartEal(const Options& options) {
+  std::vector<std::string> arguments = {
+      "bridgehead-rig", "-l", std::to_string(options.core), "--no-pci", "--no-telemetry",
+      "--log-level=*:error",
+      // Both are needed for memif to pass its memory to the peer: see bench/README.md.
+      options.hugepages ? "--in-memory" : "--no-huge"};
+  if (options.hugepages) {
+    arguments.emplace_back("--single-file-segments");
+  } else {
+    arguments.emplace_back("-m512");
+    arguments.emplace_back("--file-prefix=bridgehead-rig");
+  }
+  arguments.push_back(MemifArgument(options, 0, kRigClientMac));
+  arguments.push_back(MemifArgument(options, 1, kRigBridgeMac));
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
+    return absl::FailedPreconditionError(fmt::format(
+        "EAL does not start: {}; are there free hugepages (or use --no-huge), and is the directory "
+        "of {} there?",
+        rte_strerror(rte_errno), options.socket));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Wire> StartPort(const char* name) {
+  Wire wire;
+  if (rte_eth_dev_get_port_by_name(name, &wire.port) != 0) {
+    return absl::NotFoundError(fmt::format("no device {} after EAL start", name));
+  }
+  const auto pool = [name](const char* suffix) {
+    return rte_pktmbuf_pool_create(fmt::format("{}_{}", name, suffix).c_str(), kPoolMbufs,
+                                   kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  };
+  rte_mempool* rx_pool = pool("rx");
+  wire.tx_pool = pool("tx");
+  if (rx_pool == nullptr || wire.tx_pool == nullptr) {
+    return absl::ResourceExhaustedError("not enough memory for packet buffers; more hugepages");
+  }
+  rte_eth_dev_info info{};
+  rte_eth_conf conf{};
+  if (rte_eth_dev_info_get(wire.port, &info) != 0 ||
+      rte_eth_dev_configure(wire.port, 1, 1, &conf) != 0 ||
+      rte_eth_rx_queue_setup(wire.port, 0, 512, SOCKET_ID_ANY, nullptr, rx_pool) != 0 ||
+      rte_eth_tx_queue_setup(wire.port, 0, 512, SOCKET_ID_ANY, nullptr) != 0 ||
+      rte_eth_dev_start(wire.port) != 0) {
+    return absl::InternalError(fmt::format("device {} does not start", name));
+  }
+  return wire;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Wires>> Wires::Open(const Options& options) {
+  if (absl::Status status = StartEal(options); !status.ok()) return status;
+  std::unique_ptr<Wires> wires(new Wires);
+  auto client = StartPort("net_memif0");
+  if (!client.ok()) return client.status();
+  auto bridge = StartPort("net_memif1");
+  if (!bridge.ok()) return bridge.status();
+  wires->client_ = *client;
+  wires->bridge_ = *bridge;
+  wires->started_ = true;
+  return wires;
+}
+
+Wires::~Wires() {
+  if (started_) {
+    for (const uint16_t port : {client_.port, bridge_.port}) {
+      rte_eth_dev_stop(port);
+      rte_eth_dev_close(port);
+    }
+  }
+  rte_eal_cleanup();
+}
+
+absl::Status Wires::WaitForLink(double seconds) {
+  const uint64_t deadline =
+      rte_get_tsc_cycles() + static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
+  for (const uint16_t port : {client_.port, bridge_.port}) {
+    rte_eth_link link{};
+    while (rte_eth_link_get_nowait(port, &link) != 0 || link.link_status != RTE_ETH_LINK_UP) {
+      if (rte_get_tsc_cycles() > deadline) {
+        return absl::DeadlineExceededError(fmt::format(
+            "the device under test did not connect port {}; is it running with the same "
+            "memif socket and the other role?",
+            port));
+      }
+      rte_delay_us_sleep(10'000);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bridgehead::rig

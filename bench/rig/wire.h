@@ -1,0 +1,43 @@
+// The rig's two ports: DPDK memif devices towards the device under test.
+#pragma once
+
+#include <memory>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "absl/status/statusor.h"
+#include "bench/rig/frame.h"
+#include "bench/rig/options.h"
+
+namespace bridgehead::rig {
+
+// One port, one queue each way, run by one core.
+struct Wire {
+  uint16_t port = 0;
+  rte_mempool* tx_pool = nullptr;
+};
+
+// Starts EAL and both ports. One for the life of the process; the destructor closes the ports,
+// which tells the device under test that we are gone while nothing is in flight.
+class Wires {
+ public:
+  static absl::StatusOr<std::unique_ptr<Wires>> Open(const Options& options);
+  ~Wires();
+  Wires(const Wires&) = delete;
+  Wires& operator=(const Wires&) = delete;
+
+  // Waits until the device under test has connected both ports.
+  absl::Status WaitForLink(double seconds);
+
+  Wire& client() { return client_; }
+  Wire& bridge() { return bridge_; }
+
+ private:
+  Wires() = default;
+  Wire client_;
+  Wire bridge_;
+  bool started_ = false;
+};
+
+}  // namespace bridgehead::rig
