@@ -12,6 +12,7 @@
 #define BH_STEER_PROGRAM "bh_steer" /* the kernel keeps 15 bytes of a name */
 #define BH_STEER_RULES_MAP "steer_rules"
 #define BH_STEER_PORTS_MAP "steer_ports"
+#define BH_STEER_COUNTERS_MAP "steer_counters"
 #define BH_XSKS_MAP "xsks_map" /* the name net_af_xdp asks for */
 
 #define BH_STEER_MAX_RULES 1024 /* address and side pairs */
@@ -32,8 +33,15 @@ struct bh_steer_ports {
   __u64 bits[BH_STEER_BITMAP_WORDS]; /* port p: bits[p / 64] >> (p % 64) & 1, p in host order */
 };
 
+enum bh_steer_counter {
+  BH_STEER_REDIRECTED = 0, /* given to a socket of the relay, or to the kernel where none is bound */
+  BH_STEER_PASSED = 1,     /* left to the kernel */
+  BH_STEER_COUNTERS = 2,
+};
+
 /* steer_rules: HASH bh_steer_key -> __u32 index into steer_ports.
- * steer_ports: ARRAY of BH_STEER_MAX_RULES bh_steer_ports. */
+ * steer_ports: ARRAY of BH_STEER_MAX_RULES bh_steer_ports.
+ * steer_counters: PERCPU_ARRAY of BH_STEER_COUNTERS __u64. */
 #ifdef __cplusplus
 static_assert(sizeof(bh_steer_key) == 20);
 static_assert(sizeof(bh_steer_ports) == 8192);

@@ -1,0 +1,283 @@
+// The steering program, packet by packet, through BPF_PROG_TEST_RUN. No interface is involved: what
+// the program decided is read from its own counters, because a redirect without a socket on the
+// queue gives the same verdict as a pass. Needs CAP_BPF.
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <gtest/gtest.h>
+
+#include "bpf/shared.h"
+#include "tests/support/packet_builder.h"
+
+namespace bridgehead::test {
+namespace {
+
+constexpr std::string_view kListener = "198.51.100.10";  // ports 10000-10050
+constexpr std::string_view kNat = "10.8.0.2";            // ports 20000-59999
+constexpr std::string_view kBridge = "10.8.0.11";        // source rule, port 10000
+constexpr std::string_view kClient = "203.0.113.7";
+
+class SteerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    libbpf_set_print([](libbpf_print_level level, const char* format, va_list args) {
+      return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
+    });
+    object_.reset(bpf_object__open_file(STEER_PROGRAM, nullptr));
+    ASSERT_NE(object_, nullptr);
+    ASSERT_EQ(bpf_object__load(object_.get()), 0) << "needs root and a kernel with BPF";
+    bpf_program* program = bpf_object__next_program(object_.get(), nullptr);
+    ASSERT_STREQ(bpf_program__name(program), BH_STEER_PROGRAM);
+    program_ = bpf_program__fd(program);
+    AddRule(0, BH_STEER_DESTINATION, kListener, 10000, 10050);
+    AddRule(1, BH_STEER_DESTINATION, kNat, 20000, 59999);
+    AddRule(2, BH_STEER_SOURCE, kBridge, 10000, 10000);
+  }
+
+  int Map(const char* name) { return bpf_object__find_map_fd_by_name(object_.get(), name); }
+
+  void AddRule(uint32_t row, bh_steer_side side, std::string_view address, uint32_t first,
+               uint32_t last) {
+    auto ports = std::make_unique<bh_steer_ports>();
+    for (uint32_t port = first; port <= last; ++port) {
+      ports->bits[port / 64] |= uint64_t{1} << port % 64;
+    }
+    bh_steer_key key{};
+    key.side = side;
+    key.address[10] = key.address[11] = 0xff;
+    const auto ip = Ip4(address);
+    std::copy(ip.begin(), ip.end(), key.address + 12);
+    ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_PORTS_MAP), &row, ports.get(), BPF_ANY), 0);
+    ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &row, BPF_ANY), 0);
+  }
+
+  uint64_t ReadCounter(uint32_t which) {
+    std::vector<uint64_t> per_cpu(libbpf_num_possible_cpus());
+    EXPECT_EQ(bpf_map_lookup_elem(Map(BH_STEER_COUNTERS_MAP), &which, per_cpu.data()), 0);
+    uint64_t sum = 0;
+    for (uint64_t value : per_cpu) {
+      sum += value;
+    }
+    return sum;
+  }
+
+  // True: taken for the relay. Every packet must be counted once, and never changed.
+  bool Ours(const Bytes& frame) {
+    const uint64_t redirected = ReadCounter(BH_STEER_REDIRECTED);
+    const uint64_t passed = ReadCounter(BH_STEER_PASSED);
+    Bytes out(frame.size() + 256);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(), .data_out = out.data(),
+                .data_size_in = static_cast<uint32_t>(frame.size()),
+                .data_size_out = static_cast<uint32_t>(out.size()), .repeat = 1);
+    EXPECT_EQ(bpf_prog_test_run_opts(program_, &run), 0) << strerror(errno);
+    out.resize(run.data_size_out);
+    EXPECT_EQ(out, frame);
+    EXPECT_EQ(run.retval, uint32_t{XDP_PASS});  // also the redirect's fallback
+    const uint64_t ours = ReadCounter(BH_STEER_REDIRECTED) - redirected;
+    EXPECT_EQ(ours + ReadCounter(BH_STEER_PASSED) - passed, 1u);
+    return ours == 1;
+  }
+  bool Ours(const Packet& packet) { return Ours(packet.Build()); }
+
+ private:
+  struct Close {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+  };
+  std::unique_ptr<bpf_object, Close> object_;
+  int program_ = -1;
+};
+
+Packet ClientToListener() {
+  return Packet().Eth().IPv4(kClient, kListener).Udp(40000, 10000).Payload("stun");
+}
+Packet BridgeToNat() {
+  return Packet().Eth().IPv4("10.8.0.99", kNat).Udp(10000, 20000).Payload("rtp");
+}
+Packet BridgeToClient() {
+  return Packet().Eth().IPv4(kBridge, kClient).Udp(10000, 40000).Payload("rtp");
+}
+
+TEST_F(SteerTest, EachSideOfEachRule) {
+  EXPECT_TRUE(Ours(ClientToListener()));
+  EXPECT_TRUE(Ours(BridgeToNat()));
+  EXPECT_TRUE(Ours(BridgeToClient()));
+  // The right address and port on the wrong side.
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kListener, kClient).Udp(10000, 40000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kBridge).Udp(40000, 10000)));
+}
+
+TEST_F(SteerTest, BothEndsOfARange) {
+  for (const auto& [address, port, ours] :
+       std::vector<std::tuple<std::string_view, uint16_t, bool>>{{kListener, 9999, false},
+                                                                 {kListener, 10000, true},
+                                                                 {kListener, 10050, true},
+                                                                 {kListener, 10051, false},
+                                                                 {kListener, 0, false},
+                                                                 {kListener, 65535, false},
+                                                                 {kNat, 19999, false},
+                                                                 {kNat, 20000, true},
+                                                                 {kNat, 59999, true},
+                                                                 {kNat, 60000, false},
+                                                                 {"10.8.0.3", 20000, false}}) {
+    EXPECT_EQ(Ours(Packet().Eth().IPv4(kClient, address).Udp(40000, port)), ours)
+        << address << ":" << port;
+  }
+}
+
+TEST_F(SteerTest, EveryPortWhenTheBitmapIsFull) {
+  AddRule(5, BH_STEER_DESTINATION, "192.0.2.5", 0, 65535);
+  for (uint32_t port = 0; port <= 65535; port += 257) {
+    EXPECT_TRUE(
+        Ours(Packet().Eth().IPv4(kClient, "192.0.2.5").Udp(1, static_cast<uint16_t>(port))));
+  }
+}
+
+TEST_F(SteerTest, OneVlanTagOfEitherKind) {
+  for (uint16_t tpid : {0x8100, 0x88a8}) {
+    EXPECT_TRUE(Ours(Packet().Eth().Vlan(5, tpid).IPv4(kClient, kListener).Udp(40000, 10000)));
+    EXPECT_FALSE(Ours(Packet().Eth().Vlan(5, tpid).IPv4(kClient, kListener).Udp(40000, 9)));
+  }
+  EXPECT_FALSE(Ours(Packet().Eth().Vlan(5, 0x88a8).Vlan(6).IPv4(kClient, kListener).Udp(1, 10000)));
+}
+
+TEST_F(SteerTest, OptionsDoNotHideThePorts) {
+  EXPECT_TRUE(Ours(ClientToListener().IpOptions({7, 4, 4, 0})));
+  Bytes longest = ClientToListener()
+                      .IpOptions({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1})
+                      .Build();
+  ASSERT_EQ(longest[14], 0x4f);
+  EXPECT_TRUE(Ours(longest));
+}
+
+TEST_F(SteerTest, FirstFragmentsAreOursOthersHaveNoPorts) {
+  EXPECT_TRUE(Ours(ClientToListener().Fragment(0, true)));
+  // Bytes that would pass for our UDP header.
+  const Bytes lookalike = {0x9c, 0x40, 0x27, 0x10, 0, 12, 0, 0, 1, 2, 3, 4};
+  for (bool more : {false, true}) {
+    EXPECT_FALSE(Ours(Packet()
+                          .Eth()
+                          .IPv4(kClient, kListener)
+                          .Protocol(17)
+                          .Fragment(1480, more)
+                          .Payload(lookalike)));
+  }
+}
+
+TEST_F(SteerTest, BrokenHeadersOfOurUdpAreTheRelaysToName) {
+  EXPECT_TRUE(Ours(ClientToListener().IpChecksum(0xdead)));
+  EXPECT_TRUE(Ours(ClientToListener().UdpChecksum(0xdead)));
+  EXPECT_TRUE(Ours(ClientToListener().UdpLength(3)));
+  EXPECT_TRUE(Ours(ClientToListener().TotalLength(9000)));
+  EXPECT_TRUE(Ours(ClientToListener().Ttl(0)));
+}
+
+TEST_F(SteerTest, NotIPv4WhateverTheEtherTypeSays) {
+  EXPECT_FALSE(Ours(ClientToListener().Version(6)));
+  EXPECT_FALSE(Ours(ClientToListener().HeaderWords(4)));
+  EXPECT_FALSE(Ours(ClientToListener().HeaderWords(0)));
+  EXPECT_FALSE(Ours(ClientToListener().EtherType(0x86dd)));
+}
+
+TEST_F(SteerTest, TruncatedAtEveryByteIsTheKernels) {
+  const struct {
+    const char* what;
+    Packet packet;
+    size_t needed;  // up to and including the last byte that decides
+  } cases[] = {
+      {"udp", ClientToListener(), 14 + 20 + 8},
+      {"vlan", Packet().Eth().Vlan(5).IPv4(kClient, kListener).Udp(1, 10000).Payload("x"),
+       18 + 20 + 8},
+      {"options", ClientToListener().IpOptions({1, 1, 1, 1, 1, 1, 1, 1}), 14 + 28 + 8},
+      {"icmp",
+       Packet()
+           .Eth()
+           .IPv4("192.0.2.1", kNat)
+           .Icmp(3, 3)
+           .Quote(Packet().IPv4(kNat, kBridge).Udp(20000, 10000).Payload("x")),
+       14 + 20 + 8 + 20 + 8},
+  };
+  for (const auto& test : cases) {
+    const size_t size = test.packet.Build().size();
+    for (size_t bytes = 14; bytes <= size; ++bytes) {  // the kernel refuses less than a header
+      EXPECT_EQ(Ours(test.packet.Truncated(bytes)), bytes >= test.needed)
+          << test.what << " cut to " << bytes;
+    }
+  }
+}
+
+TEST_F(SteerTest, IcmpErrorsAboutOurPackets) {
+  const Packet to_bridge = Packet().IPv4(kNat, kBridge).Udp(20000, 10000).Payload("rtp");
+  const Packet to_client = Packet().IPv4(kListener, kClient).Udp(10000, 40000).Payload("rtp");
+  const Packet preserved = Packet().IPv4(kClient, kBridge).Udp(40000, 10000).Payload("rtp");
+  for (const Packet& quoted : {to_bridge, to_client, preserved}) {
+    for (uint8_t type : {3, 4, 11, 12}) {
+      const Packet error = Packet().Eth().IPv4("192.0.2.1", kNat).Icmp(type, 1).Quote(quoted, 28);
+      EXPECT_TRUE(Ours(error)) << int{type};
+    }
+    for (uint8_t type : {0, 5, 8, 13, 255}) {
+      EXPECT_FALSE(Ours(Packet().Eth().IPv4("192.0.2.1", kNat).Icmp(type, 0).Quote(quoted)))
+          << int{type};
+    }
+  }
+  EXPECT_TRUE(Ours(Packet().Eth().Vlan(9).IPv4("192.0.2.1", kNat).Icmp(3, 4).Quote(to_bridge)));
+  EXPECT_TRUE(
+      Ours(Packet()
+               .Eth()
+               .IPv4("192.0.2.1", kNat)
+               .Icmp(3, 4)
+               .Quote(Packet().IPv4(kNat, kBridge).IpOptions({1, 1, 1, 1}).Udp(20000, 10000))));
+}
+
+TEST_F(SteerTest, IcmpErrorsAboutOthersPackets) {
+  const Packet others[] = {
+      Packet().IPv4(kNat, kBridge).Udp(19999, 10001),       // the kernel's own socket
+      Packet().IPv4(kClient, kListener).Udp(40000, 10000),  // the direction we never send
+      Packet().IPv4(kNat, kBridge).Tcp(20000, 10000),       // not UDP
+      Packet().IPv4(kNat, kBridge).Udp(20000, 10000).Version(5),
+      Packet().IPv4(kNat, kBridge).Protocol(17).Fragment(1480, false).PayloadSize(32),
+  };
+  for (const Packet& quoted : others) {
+    EXPECT_FALSE(Ours(Packet().Eth().IPv4("192.0.2.1", kNat).Icmp(3, 3).Quote(quoted)));
+  }
+}
+
+TEST_F(SteerTest, AllElseIsTheKernels) {
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Tcp(40000, 10000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Icmp(8, 0, 0x00010001)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Udp(40000, 53)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Protocol(132).PayloadSize(40)));
+  EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x0806).PayloadSize(28, 0)));  // ARP
+  EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x86dd).PayloadSize(60, 0x60)));
+  EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x88cc).PayloadSize(46, 0)));  // LLDP
+  EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x0030).PayloadSize(48, 0)));  // 802.3 length
+}
+
+TEST_F(SteerTest, NothingIsOursWithoutRules) {
+  bh_steer_key key{}, next{};
+  while (bpf_map_get_next_key(Map(BH_STEER_RULES_MAP), nullptr, &next) == 0) {
+    key = next;
+    ASSERT_EQ(bpf_map_delete_elem(Map(BH_STEER_RULES_MAP), &key), 0);
+  }
+  EXPECT_FALSE(Ours(ClientToListener()));
+  EXPECT_FALSE(Ours(BridgeToNat()));
+  EXPECT_FALSE(Ours(BridgeToClient()));
+}
+
+TEST_F(SteerTest, ARowOutsideTheTableMatchesNothing) {
+  const uint32_t row = BH_STEER_MAX_RULES;
+  bh_steer_key key{};
+  key.side = BH_STEER_DESTINATION;
+  key.address[10] = key.address[11] = 0xff;
+  const auto ip = Ip4(kListener);
+  std::copy(ip.begin(), ip.end(), key.address + 12);
+  ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &row, BPF_ANY), 0);
+  EXPECT_FALSE(Ours(ClientToListener()));
+}
+
+}  // namespace
+}  // namespace bridgehead::test
