@@ -1,0 +1,195 @@
+// The configuration file, read: plain structs, and the functions that fill them.
+//
+// A file is parsed against the declarative schema (schema.h), then checked as a whole (checks.h).
+// Every mistake is found in one go and named as
+//   file:line:column: key: got X, expected Y
+// where key is the dotted path, for example dataplane.ports[0].device. Nothing falls back in
+// silence: a Config exists only when its file had no error. Checks that depend on the machine are
+// separate (host.h); to_snapshot.h turns a Config into what the relay is sent. REFERENCE.md
+// documents each key.
+//
+// A Config is a value: build it, share it as const, replace it on reload.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ctrl/config/address.h"
+
+namespace bridgehead::config {
+
+// ------------------------------------------------------------------------------------ the settings
+
+enum class Idle { kPoll, kAdaptive };
+enum class Hugepages { kAuto, kRequire, kOff };
+enum class PartialChecksums { kAuto, kAccept, kNever };
+enum class NatMode { kSource, kDestination };
+
+// vdev: ports only; device: ports take these from the kernel.
+struct StaticRoute {
+  Prefix to;
+  Address via;
+  bool operator==(const StaticRoute&) const = default;
+};
+
+struct StaticNeighbour {
+  Address address;
+  MacAddress mac;
+  bool operator==(const StaticNeighbour&) const = default;
+};
+
+// Exactly one of `device` and `vdev` is not empty.
+struct Port {
+  std::string name;
+  std::string device;  // kernel interface
+  std::string vdev;    // DPDK device arguments
+  uint32_t rx_descriptors = 2048;
+  uint32_t tx_descriptors = 2048;
+  bool verify_udp_checksum = true;
+  PartialChecksums partial_checksums = PartialChecksums::kAuto;
+  uint32_t mtu = 1500;  // bytes; vdev: only
+  std::vector<Prefix> addresses;
+  std::vector<StaticRoute> routes;
+  std::vector<StaticNeighbour> neighbours;
+  bool operator==(const Port&) const = default;
+};
+
+struct Dataplane {
+  std::vector<uint32_t> workers;  // core numbers
+  Idle idle = Idle::kPoll;
+  Hugepages hugepages = Hugepages::kAuto;
+  uint32_t max_sessions = 65536;    // per worker
+  uint32_t packet_buffers = 32768;  // in all
+  std::vector<Address> nat_addresses;
+  PortRange nat_ports{20000, 59999};
+  std::vector<Port> ports;
+  bool operator==(const Dataplane&) const = default;
+};
+
+struct Timeouts {
+  std::chrono::seconds idle{300};
+  std::chrono::seconds unconfirmed{10};
+  std::chrono::seconds quarantine{120};
+  bool operator==(const Timeouts&) const = default;
+};
+
+struct Limits {
+  uint32_t sessions_per_source = 1024;
+  uint32_t unconfirmed = 4096;  // per worker
+  uint32_t hold_packets = 64;   // per next hop
+  bool operator==(const Limits&) const = default;
+};
+
+struct Bridge {
+  std::string name;
+  Address address;
+  bool operator==(const Bridge&) const = default;
+};
+
+struct MediaListener {
+  std::string name;
+  Endpoint listen;
+  NatMode nat = NatMode::kSource;
+  std::vector<std::string> bridges;  // names; exactly one in this version
+  uint16_t bridge_port = 0;  // at the bridge, for listen.ports.first; always set once loaded
+  // The ports at the bridge that listen.ports map to, one to one.
+  PortRange BridgePorts() const {
+    return {bridge_port,
+            static_cast<uint16_t>(bridge_port + (listen.ports.last - listen.ports.first))};
+  }
+  bool operator==(const MediaListener&) const = default;
+};
+
+struct Admin {
+  std::optional<Endpoint> listen = Endpoint{Address::V4(0x7f000001), {9100, 9100}};  // none: off
+  bool operator==(const Admin&) const = default;
+};
+
+// ------------------------------------------------------------------------------- where keys stood
+
+struct Location {
+  int line = 1;    // from 1
+  int column = 1;  // from 1, in bytes
+  int length = 1;  // of the token, in bytes
+};
+
+// The file a Config came from: enough to name a key's place long after loading.
+struct Source {
+  std::string file;
+  std::vector<std::string> lines;             // for carets
+  std::map<std::string, Location> locations;  // dotted path of every key and list element present
+
+  bool Has(const std::string& key) const { return locations.contains(key); }
+  // The key's place; for a key left out, the place of the closest thing around it.
+  Location Find(std::string_view key) const;
+};
+
+struct Config {
+  Dataplane dataplane;
+  Timeouts timeouts;
+  Limits limits;
+  std::vector<Bridge> bridges;
+  std::vector<MediaListener> media;
+  Admin admin;
+
+  std::vector<std::string> warnings;     // one line each, in the errors' format
+  std::shared_ptr<const Source> source;  // never null once loaded
+};
+
+// True when the relay would act alike on both: everything but `admin`, warnings and source.
+bool SameForRelay(const Config& a, const Config& b);
+
+// --------------------------------------------------------------------------------------- findings
+
+// One error or warning.
+struct Finding {
+  std::string file;
+  Location location;
+  std::string key;      // dotted path; "file" or "yaml" when it is about the file itself
+  std::string message;  // "got X, expected Y"
+  std::string source_line;
+
+  // file:line:column: key: got X, expected Y
+  std::string Line() const;
+  // Line(), then the source line and a caret under the token, for terminals.
+  std::string WithCaret() const;
+};
+
+inline constexpr size_t kMaxFileBytes = 1024 * 1024;
+inline constexpr size_t kMaxErrors = 20;  // further ones are only counted
+inline constexpr size_t kMaxNameLength = 63;
+
+struct CheckResult {
+  Config config;  // meaningful only when there are no errors
+  std::vector<Finding> errors;
+  size_t errors_left_off = 0;  // found beyond kMaxErrors
+  std::vector<Finding> warnings;
+  bool ok() const { return errors.empty(); }
+};
+
+// For `bridgehead check`: everything there is to say about a file. Never fails otherwise.
+CheckResult CheckFile(const std::string& path);
+CheckResult CheckText(std::string_view text, const std::string& filename);
+
+// For ctrl. Error: InvalidArgument, whose message is one line per finding (Finding::Line).
+absl::StatusOr<Config> LoadConfig(const std::string& path);
+absl::StatusOr<Config> ParseConfig(std::string_view text, const std::string& filename);
+
+// What a relay with this configuration allocates, in bytes.
+struct MemoryEstimate {
+  uint64_t sessions = 0;
+  uint64_t nat_ports = 0;
+  uint64_t packet_buffers = 0;
+  uint64_t total() const { return sessions + nat_ports + packet_buffers; }
+};
+MemoryEstimate EstimateMemory(const Config& config);
+
+}  // namespace bridgehead::config
