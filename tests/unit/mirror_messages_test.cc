@@ -1,0 +1,169 @@
+// What the mirror makes of single rtnetlink messages, good and bad.
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "ctrl/mirror/messages.h"
+#include "tests/unit/mirror_builder.h"
+
+namespace bridgehead::mirror {
+namespace {
+
+TEST(MirrorMessages, Link) {
+  auto link = ParseLink(LinkMessage(7, "eth0").get());
+  ASSERT_TRUE(link.ok()) << link.status();
+  ASSERT_TRUE(link->has_value());
+  EXPECT_EQ((*link)->ifindex, 7u);
+  EXPECT_EQ((*link)->name, "eth0");
+  EXPECT_EQ((*link)->mac, kMacA);
+  EXPECT_EQ((*link)->mtu, 1500u);
+  EXPECT_TRUE((*link)->up);
+  EXPECT_EQ((*link)->vlan, 0);
+}
+
+TEST(MirrorMessages, VlanNamesItsParent) {
+  auto link = ParseLink(VlanMessage(8, "eth0.42", 7, 42).get());
+  ASSERT_TRUE(link.ok() && link->has_value());
+  EXPECT_EQ((*link)->vlan, 42);
+  EXPECT_EQ((*link)->parent, 7u);
+}
+
+TEST(MirrorMessages, ServiceVlanIsNoVlanOfOurs) {
+  auto link = ParseLink(VlanMessage(8, "eth0.42", 7, 42, ETH_P_8021AD).get());
+  ASSERT_TRUE(link.ok() && link->has_value());
+  EXPECT_EQ((*link)->vlan, 0);
+  EXPECT_EQ((*link)->parent, 0u);
+}
+
+TEST(MirrorMessages, VlanOverAnotherNamespacesLinkHasNoParent) {
+  Message message = VlanMessage(8, "eth0.42", 7, 42);
+  message.U32(IFLA_LINK_NETNSID, 0);
+  auto link = ParseLink(message.get());
+  ASSERT_TRUE(link.ok() && link->has_value());
+  EXPECT_EQ((*link)->parent, 0u);
+}
+
+TEST(MirrorMessages, BridgePortMessageIsNotTheLinks) {
+  ifinfomsg header{};
+  header.ifi_family = AF_BRIDGE;
+  header.ifi_index = 7;
+  Message message(RTM_DELLINK, header);
+  message.Name(IFLA_IFNAME, "eth0");
+  auto link = ParseLink(message.get());
+  ASSERT_TRUE(link.ok());
+  EXPECT_FALSE(link->has_value());
+}
+
+TEST(MirrorMessages, PointToPointAddressIsTheLocalEnd) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = 32;
+  header.ifa_index = 3;
+  Message message(RTM_NEWADDR, header);
+  message.Bytes(IFA_ADDRESS, Wire("10.0.0.2")).Bytes(IFA_LOCAL, Wire("10.0.0.1"));
+  auto address = ParseAddress(message.get());
+  ASSERT_TRUE(address.ok() && address->has_value());
+  EXPECT_EQ((*address)->address, Ip("10.0.0.1"));
+}
+
+TEST(MirrorMessages, Route) {
+  Message message = RouteMessage(
+      {.prefix = "10.1.0.0", .length = 16, .ifindex = 3, .gateway = "10.0.0.9", .metric = 100});
+  message.Nest(RTA_METRICS, [](Message& metrics) { metrics.U32(RTAX_MTU, 1400); });
+  auto route = ParseRoute(message.get());
+  ASSERT_TRUE(route.ok() && route->has_value()) << route.status();
+  EXPECT_EQ((*route)->table, Table::kMain);
+  EXPECT_EQ((*route)->prefix, Ip("10.1.0.0"));
+  EXPECT_EQ((*route)->prefix_length, 16);
+  EXPECT_EQ((*route)->metric, 100u);
+  EXPECT_EQ((*route)->mtu, 1400u);
+  EXPECT_TRUE((*route)->unicast);
+  ASSERT_EQ((*route)->next_hops.size(), 1u);
+  EXPECT_EQ((*route)->next_hops[0].ifindex, 3u);
+  EXPECT_EQ((*route)->next_hops[0].gateway, Ip("10.0.0.9"));
+}
+
+TEST(MirrorMessages, MultipathRoute) {
+  Message message = RouteMessage({});
+  message.Nest(RTA_MULTIPATH,
+               [](Message& hops) { hops.Hop(3, "10.0.0.9", RTNH_F_DEAD).Hop(4, "10.0.1.9"); });
+  auto route = ParseRoute(message.get());
+  ASSERT_TRUE(route.ok() && route->has_value()) << route.status();
+  ASSERT_EQ((*route)->next_hops.size(), 2u);
+  EXPECT_TRUE((*route)->next_hops[0].dead);
+  EXPECT_EQ((*route)->next_hops[1].ifindex, 4u);
+  EXPECT_EQ((*route)->next_hops[1].gateway, Ip("10.0.1.9"));
+}
+
+TEST(MirrorMessages, RoutesOfNoConcern) {
+  auto absent = [](const RouteSpec& spec) {
+    auto route = ParseRoute(RouteMessage(spec).get());
+    return route.ok() && !route->has_value();
+  };
+  EXPECT_TRUE(absent({.table = 100}));
+  EXPECT_TRUE(absent({.tos = 16}));
+  EXPECT_TRUE(absent({.flags = RTM_F_CLONED}));
+  EXPECT_FALSE(absent({.table = RT_TABLE_DEFAULT}));
+}
+
+TEST(MirrorMessages, RouteErrors) {
+  EXPECT_FALSE(ParseRoute(RouteMessage({.prefix = "10.0.0.1", .length = 24}).get()).ok());
+  EXPECT_FALSE(ParseRoute(RouteMessage({.prefix = "10.0.0.0", .length = 33}).get()).ok());
+  Message wide = RouteMessage({});
+  wide.Bytes(RTA_GATEWAY, std::string(16, '\1'));
+  EXPECT_FALSE(ParseRoute(wide.get()).ok());
+  Message metrics = RouteMessage({});
+  metrics.Nest(RTA_METRICS, [](Message& m) { m.Bytes(RTAX_MTU, std::string(2, '\1')); });
+  EXPECT_FALSE(ParseRoute(metrics.get()).ok());
+  Message hops = RouteMessage({});
+  hops.Bytes(RTA_MULTIPATH, std::string(5, '\1'));
+  EXPECT_FALSE(ParseRoute(hops.get()).ok());
+}
+
+TEST(MirrorMessages, NeighbourStates) {
+  for (uint16_t state :
+       {NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_PERMANENT, NUD_NOARP}) {
+    auto neighbour = ParseNeighbour(NeighbourMessage(3, "10.0.0.9", state).get());
+    ASSERT_TRUE(neighbour.ok() && neighbour->has_value());
+    EXPECT_TRUE((*neighbour)->usable) << state;
+    EXPECT_EQ((*neighbour)->mac, kMacB);
+  }
+  auto failed = ParseNeighbour(NeighbourMessage(3, "10.0.0.9", NUD_FAILED).get());
+  ASSERT_TRUE(failed.ok() && failed->has_value());
+  EXPECT_TRUE((*failed)->failed);
+  EXPECT_EQ((*failed)->mac, "");
+  auto asking = ParseNeighbour(NeighbourMessage(3, "10.0.0.9", NUD_INCOMPLETE, "").get());
+  ASSERT_TRUE(asking.ok() && asking->has_value());
+  EXPECT_FALSE((*asking)->usable);
+  EXPECT_FALSE((*asking)->failed);
+  auto multicast = ParseNeighbour(NeighbourMessage(3, "224.0.0.251", NUD_NOARP).get());
+  ASSERT_TRUE(multicast.ok());
+  EXPECT_FALSE(multicast->has_value());
+}
+
+// Each message cut at every length: an error or a shorter message, never a read past its end (which
+// the sanitizers would name).
+TEST(MirrorMessages, EveryTruncation) {
+  Message multipath = RouteMessage({.prefix = "10.1.0.0", .length = 16, .metric = 5});
+  multipath.Nest(RTA_MULTIPATH, [](Message& hops) { hops.Hop(3, "10.0.0.9").Hop(4, "10.0.1.9"); });
+  for (const Message& whole : {VlanMessage(8, "eth0.42", 7, 42), AddressMessage(3, "10.0.0.1", 24),
+                               multipath, NeighbourMessage(3, "10.0.0.9", NUD_REACHABLE)}) {
+    uint32_t full = whole.get().nlmsg_len;
+    for (uint32_t size = NLMSG_HDRLEN; size < full; ++size) {
+      std::vector<char> cut(size);
+      memcpy(cut.data(), &whole.get(), size);
+      auto& header = *reinterpret_cast<nlmsghdr*>(cut.data());
+      header.nlmsg_len = size;
+      bool aligned = size % NLMSG_ALIGNTO == 0;
+      auto link = ParseLink(header);
+      auto address = ParseAddress(header);
+      auto route = ParseRoute(header);
+      auto neighbour = ParseNeighbour(header);
+      // Only at an attribute's end may a shorter message still be well-formed.
+      EXPECT_TRUE(aligned || !(link.ok() && address.ok() && route.ok() && neighbour.ok()));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bridgehead::mirror

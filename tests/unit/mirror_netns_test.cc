@@ -1,0 +1,119 @@
+// The mirror against a real kernel, in a network namespace of this process's own.
+#include <cstdlib>
+#include <memory>
+
+#include <event2/event.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "ctrl/mirror/mirror.h"
+#include "fmt/format.h"
+#include "tests/unit/mirror_builder.h"
+
+namespace bridgehead::mirror {
+namespace {
+
+constexpr char kMakeWan[] =
+    "ip link add wan0 type veth peer name far0 && ip link set wan0 up && ip link set far0 up && "
+    "ip addr add 192.0.2.1/24 dev wan0";
+
+class MirrorNetns : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to make a network namespace";
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    base_.reset(event_base_new());
+    mirror_ = std::make_unique<Mirror>(base_.get(), [this] { ++changes_; });
+    mirror_->SetDevices({"wan0", "lan0"});
+  }
+  void Run(const std::string& command) {
+    ASSERT_EQ(system((command + " >&2").c_str()), 0) << command;  // NOLINT(cert-env33-c)
+  }
+  // Turns the loop until `done`, two seconds at most.
+  template <typename Condition>
+  bool Until(Condition done) {
+    for (int i = 0; i < 200 && !done(); ++i) {
+      timeval slice{0, 10'000};
+      event_base_loopexit(base_.get(), &slice);
+      event_base_dispatch(base_.get());
+    }
+    return done();
+  }
+  bool HasRoute(const std::string& prefix, uint32_t length, const std::string& gateway) const {
+    for (const auto& route : mirror_->routing().routes()) {
+      if (route.prefix() == Wire(prefix) && route.prefix_length() == length &&
+          route.gateway() == (gateway.empty() ? "" : Wire(gateway)) && !route.unreachable()) {
+        return true;
+      }
+    }
+    return false;
+  }
+  struct Free {
+    void operator()(event_base* base) const { event_base_free(base); }
+  };
+  std::unique_ptr<event_base, Free> base_;
+  std::unique_ptr<Mirror> mirror_;
+  int changes_ = 0;
+};
+
+TEST_F(MirrorNetns, FollowsTheKernel) {
+  Run(kMakeWan);
+  Run("ip route add default via 192.0.2.254");
+  ASSERT_TRUE(mirror_->Start().ok());
+  ASSERT_TRUE(Until([&] { return changes_ > 0; }));
+  ASSERT_TRUE(mirror_->ready());
+  EXPECT_TRUE(HasRoute("0.0.0.0", 0, "192.0.2.254"));
+  EXPECT_TRUE(HasRoute("192.0.2.0", 24, ""));
+  EXPECT_EQ(mirror_->routing().interfaces_size(), 1);
+  EXPECT_TRUE(mirror_->state().HasAddress(Ip("192.0.2.1")));
+
+  // A device that appears later, with a VLAN on it.
+  Run("ip link add lan0 type veth peer name far1 && ip link set lan0 up && ip link set far1 up && "
+      "ip addr add 10.0.0.1/24 dev lan0");
+  // Kernels may come without 802.1Q; mirror_routing_test.cc covers it on constructed messages.
+  bool vlans = system(
+                   "ip link add link lan0 name lan0.5 type vlan id 5 2>/dev/null && "  // NOLINT
+                   "ip link set lan0.5 up && ip addr add 10.5.0.1/24 dev lan0.5") == 0;
+  EXPECT_TRUE(Until([&] {
+    return mirror_->routing().interfaces_size() == (vlans ? 3 : 2) &&
+           HasRoute("10.0.0.0", 24, "") && (!vlans || HasRoute("10.5.0.0", 24, ""));
+  }));
+
+  // Neighbours.
+  Run("ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:0b dev wan0 nud reachable");
+  EXPECT_TRUE(Until([&] {
+    return mirror_->routing().neighbours_size() == 1 &&
+           mirror_->routing().neighbours(0).mac() == kMacB;
+  }));
+
+  // The kernel takes the routes of a link that goes down away without a notification.
+  Run("ip link set wan0 down");
+  EXPECT_TRUE(Until([&] { return !HasRoute("0.0.0.0", 0, "192.0.2.254"); }));
+  Run("ip link set wan0 up && ip route replace default via 192.0.2.254");
+  EXPECT_TRUE(Until([&] { return HasRoute("0.0.0.0", 0, "192.0.2.254"); }));
+
+  // Gone, and back under another index.
+  Run("ip link del wan0");
+  EXPECT_TRUE(Until([&] { return mirror_->routing().interfaces_size() == (vlans ? 2 : 1); }));
+  Run(kMakeWan);
+  EXPECT_TRUE(Until([&] { return HasRoute("192.0.2.0", 24, ""); }));
+  EXPECT_EQ(mirror_->resyncs(), 0u);
+}
+
+TEST_F(MirrorNetns, SurvivesAnOverflow) {
+  Run(kMakeWan);
+  ASSERT_TRUE(mirror_->Start().ok());
+  ASSERT_TRUE(Until([&] { return changes_ > 0; }));
+  // Far more notifications than the socket's buffer holds, while nobody reads.
+  Run("seq 1 30000 | awk '{printf \"route add 10.%d.%d.0/24 via 192.0.2.9\\n\", "
+      "int($1/256), $1%256}' | ip -batch -");
+  Run("ip route del 10.0.1.0/24");
+  EXPECT_TRUE(Until([&] { return HasRoute("10.117.48.0", 24, "192.0.2.9"); }));
+  EXPECT_TRUE(Until([&] { return !HasRoute("10.0.1.0", 24, "192.0.2.9"); }));
+  EXPECT_EQ(mirror_->routing().routes_size(), 30000 - 1 + 3);
+  EXPECT_GE(mirror_->resyncs(), 1u);
+}
+
+}  // namespace
+}  // namespace bridgehead::mirror
