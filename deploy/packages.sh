@@ -11,12 +11,13 @@ BUILD_PACKAGES=(
   g++ meson ninja-build pkg-config python3 clang llvm bpftool protobuf-compiler
   libdpdk-dev libbpf-dev libxdp-dev libfmt-dev libabsl-dev libprotobuf-dev libyaml-cpp-dev
   prometheus-cpp-dev libcivetweb-dev libmnl-dev zlib1g-dev libsystemd-dev libspdlog-dev libevent-dev libcli11-dev
+  nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # socat carries the call's signalling and the demo's TCP session; util-linux has nsenter and setsid.
 DEMO_PACKAGES=(iproute2 procps util-linux socat chromium janus python3)
 TEST_PACKAGES=(
-  iproute2 procps util-linux ethtool nftables socat tcpdump
+  iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   python3 python3-pytest python3-scapy python3-yaml
 )
 BENCH_PACKAGES=(dpdk dpdk-dev python3)
