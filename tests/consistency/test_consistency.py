@@ -1,0 +1,64 @@
+"""Texts that name the same things say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DROP = re.compile(r'BH_DROP\((\w+), "([a-z_]+)",\s*"([^"]+)"\)')
+
+
+def drops():
+    return DROP.findall((ROOT / "relay/drops.def").read_text())
+
+
+def test_every_drop_has_one_name_and_a_text():
+    found = drops()
+    entries = [line for line in (ROOT / "relay/drops.def").read_text().splitlines()
+               if line.startswith("BH_DROP(")]
+    assert len(found) == len(entries) > 30
+    assert len({label for _, label, _ in found}) == len(found)
+    for identifier, label, text in found:
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", identifier.removeprefix("k")).lower()
+        assert words == label and text
+
+
+def test_relay_readme_has_the_table_of_drops():
+    text = (ROOT / "relay/README.md").read_text()
+    table = re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)
+    assert table == [label for _, label, _ in drops()]
+
+
+@pytest.mark.parametrize("readme", sorted(
+    str(path.relative_to(ROOT)) for path in ROOT.rglob("*.md")
+    if not any(part.startswith((".", "build")) for part in path.relative_to(ROOT).parts)))
+def test_links_between_texts_lead_somewhere(readme):
+    path = ROOT / readme
+    for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if not link.startswith(("http:", "https:", "mailto:")):
+            assert (path.parent / link).exists(), f"{readme} points to {link}"
+
+
+def test_readme_begins_with_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^\s*(sudo \./\S+)", text, re.MULTILINE)
+    assert commands[:2] == ["sudo ./deploy/demo.sh", "sudo ./tests/run.sh"]
+
+
+@pytest.mark.parametrize("command", ["check", "status", "sessions", "drops", "bridges", "reload",
+                                     "version"])
+def test_completion_knows_the_commands(command):
+    files = [path for path in (ROOT / "deploy/completion").iterdir() if path.is_file()]
+    assert files
+    for path in files:
+        assert command in path.read_text()
+
+
+def test_every_setting_is_explained_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    for key in ("workers", "idle", "hugepages", "max_sessions", "packet_buffers", "nat_addresses",
+                "nat_ports", "rx_descriptors", "tx_descriptors", "verify_udp_checksum",
+                "partial_checksums", "unconfirmed", "quarantine", "sessions_per_source",
+                "hold_packets", "bridge_port", "listen"):
+        assert re.search(rf"\b{key}\b", text), key

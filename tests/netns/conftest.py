@@ -1,0 +1,92 @@
+"""Fixtures: a running relay per number of workers and NAT mode, and a factory for special ones."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+import lab as lab_module  # noqa: E402
+from lab import Lab  # noqa: E402
+from netns import Unsupported  # noqa: E402
+
+# Workers and NAT mode. BRIDGEHEAD_MODES, for quicker runs, selects some: "1-destination,2-source".
+NAMES = ["1-source", "2-source", "1-destination", "2-destination"]
+if "BRIDGEHEAD_MODES" in os.environ:
+    NAMES = os.environ["BRIDGEHEAD_MODES"].split(",")
+MODES = [(int(name[0]), name[2:]) for name in NAMES]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left out of quick runs")
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """A failed test shows the last lines of both logs."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for lab in Labs.open:
+            report.sections.append(("relay log", lab_module.tail(lab.relay_log, 25)))
+            report.sections.append(("ctrl log", lab_module.tail(lab.ctrl_log, 25)))
+
+
+class Labs:
+    """The labs that are open, for reports."""
+    open = []
+
+
+def _opened(lab):
+    Labs.open.append(lab)
+    return lab
+
+
+def _closed(lab):
+    Labs.open.remove(lab)
+    lab.close()
+
+
+@pytest.fixture(scope="session", params=MODES, ids=NAMES)
+def shared_lab(request):
+    """One running relay for all tests of a mode. What a test leaves there are idle sessions."""
+    workers, nat = request.param
+    lab = _opened(Lab(workers=workers, nat=nat))
+    try:
+        lab.start()
+        yield lab
+    finally:
+        _closed(lab)
+
+
+@pytest.fixture
+def lab(shared_lab):
+    """The shared lab; closes the sockets a test has opened there."""
+    yield shared_lab
+    for sock in shared_lab.sockets:
+        sock.close()
+    shared_lab.sockets.clear()
+
+
+@pytest.fixture
+def topology():
+    """A function that makes a lab of its own for this test: topology(workers, nat, ...)."""
+    made = []
+
+    def make(workers=1, nat="source", start=True, **options):
+        try:
+            lab = _opened(Lab(workers=workers, nat=nat, **options))
+        except Unsupported as reason:
+            pytest.skip(str(reason))
+        made.append(lab)
+        return lab.start() if start else lab
+    yield make
+    for lab in made:
+        _closed(lab)

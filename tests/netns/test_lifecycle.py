@@ -1,0 +1,148 @@
+"""Restarts and reloads while calls go on."""
+
+import signal
+import time
+
+import pytest
+import stun
+from conftest import MODES, NAMES
+from lab import PUBLIC, tail, wait_for
+from test_media import establish
+from traffic import Traffic
+
+modes = pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
+
+
+def assert_nothing_lost(traffic):
+    sent, echoed = traffic.stop()
+    assert sent > 100 and echoed == sent
+    assert all(len(seen) == 1 for seen in traffic.addresses)
+
+
+def test_ctrl_restarts_under_traffic(lab):
+    traffic = Traffic(lab).start()
+    assert lab.stop(lab.ctrl) == 0
+    time.sleep(0.5)
+    lab.start_ctrl()
+    lab.wait_ready()
+    time.sleep(0.5)
+    assert_nothing_lost(traffic)
+
+
+def test_ctrl_is_killed_under_traffic(lab):
+    traffic = Traffic(lab).start()
+    lab.stop(lab.ctrl, signal.SIGKILL)
+    time.sleep(0.5)
+    lab.start_ctrl()
+    lab.wait_ready()
+    time.sleep(0.5)
+    assert_nothing_lost(traffic)
+
+
+@modes
+def test_reload_under_traffic(topology, workers, nat):
+    lab = topology(workers, nat)
+    traffic = Traffic(lab).start()
+    # `meet`, which carries the calls, goes; another listener for the same bridge comes.
+    media = [m for m in lab.config["media"] if m["name"] != "meet"]
+    media.append({"name": "new", "listen": f"{PUBLIC}:10007", "nat": nat, "bridges": ["jvb1"],
+                  "bridge_port": 10040})
+    lab.write_config({**lab.config, "media": media})
+    code, text = lab.reload()
+    assert code == 0, text
+    # The new listener works, the removed one's live sessions go on, and it takes no new one.
+    client, bridge = lab.client_socket(), lab.bridge_socket(port=10040)
+    wait_for("the new listener", lambda: answers(client, bridge, (PUBLIC, 10007)), 5)
+    late = lab.client_socket()
+    before = lab.counters()
+    late.sendto(stun.request(), (PUBLIC, 10000))
+    time.sleep(0.5)
+    assert lab.counters()["sessions_created"] == before["sessions_created"]
+    assert_nothing_lost(traffic)
+    # SIGHUP does the same: the old listener comes back.
+    lab.write_config()
+    lab.ctrl.send_signal(signal.SIGHUP)
+    late.settimeout(0.2)
+    back = lab.bridge_socket(port=10000) if traffic.bridge.fileno() < 0 else traffic.bridge
+    back.settimeout(0.2)
+    wait_for("the old listener", lambda: answers(late, back, (PUBLIC, 10000)), 5)
+
+
+def answers(client, bridge, listener):
+    client.settimeout(0.2)
+    bridge.settimeout(0.2)
+    asked = stun.request()
+    client.sendto(asked, listener)
+    try:
+        data, seen = bridge.recvfrom(2048)
+        bridge.sendto(stun.response(data), seen)
+        return data == asked and client.recv(2048) == stun.response(asked)
+    except TimeoutError:
+        return False
+
+
+def test_bad_reload_keeps_the_old_configuration_and_says_why(lab):
+    traffic = Traffic(lab).start()
+    lab.write_config({**lab.config, "medai": []})
+    code, text = lab.reload()
+    assert code != 0 and "medai" in text
+    lab.ctrl.send_signal(signal.SIGHUP)
+    wait_for("the reason in ctrl's log", lambda: "medai" in tail(lab.ctrl_log, 50), 3)
+    assert "medai" in lab.cli("status", "--json")
+    lab.write_config()
+    code, text = lab.reload()
+    assert code == 0, text
+    assert_nothing_lost(traffic)
+
+
+def test_reload_that_needs_a_restart_is_refused(lab):
+    changed = {**lab.config, "dataplane": {**lab.config["dataplane"], "max_sessions": 8192}}
+    lab.write_config(changed)
+    code, text = lab.reload()
+    assert code != 0 and "dataplane" in text and "restart" in text
+    lab.write_config()
+    assert lab.reload()[0] == 0
+    client, bridge = lab.client_socket(), lab.bridge_socket()
+    establish(lab, client, bridge)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["graceful", "killed"])
+@modes
+def test_relay_restarts_under_traffic(topology, workers, nat, how):
+    lab = topology(workers, nat)
+    traffic = Traffic(lab).start()
+    code = lab.stop(lab.relay, how)
+    if how == signal.SIGTERM:
+        assert code == 0
+        assert lab.xdp_left() == []
+    assert lab.ctrl.poll() is None
+    wait_for("/readyz says no", lambda: lab.http("/readyz")[0] == 503, 5)
+    lab.start_relay()
+    lab.wait_ready()
+    traffic.wait_flowing()
+    time.sleep(0.3)
+    before = traffic.sent, traffic.echoed
+    time.sleep(0.7)
+    sent, echoed = traffic.stop()
+    # The calls came back by themselves, each with the address its bridge knows, and lose nothing.
+    assert all(len(seen) == 1 for seen in traffic.addresses)
+    assert sent - before[0] > 100
+    assert echoed - before[1] >= sent - before[0]
+    lab.assert_accounted()
+
+
+def test_ctrl_starts_first(topology):
+    lab = topology(start=False)
+    lab.start_ctrl()
+    wait_for("ctrl is alive", lambda: lab.http("/healthz")[0] == 200, 5)
+    assert lab.http("/readyz")[0] == 503
+    lab.start_relay()
+    lab.wait_ready()
+    establish(lab, lab.client_socket(), lab.bridge_socket())
+
+
+def test_clean_end_leaves_nothing(topology):
+    lab = topology(2, "source")
+    assert lab.stop(lab.ctrl) == 0
+    assert lab.stop(lab.relay) == 0
+    assert lab.xdp_left() == []

@@ -1,0 +1,234 @@
+"""Builds and runs the test suites. Started by run.sh, which has installed what is needed.
+
+The last line is always `N passed, N failed, N skipped`; the exit code is 1 when something failed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from results import Results
+
+ROOT = Path(__file__).resolve().parent.parent
+# Two modes that between them have every value of both parameters.
+QUICK_MODES = "1-destination,2-source"
+SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
+SANITIZER_ENVIRONMENT = {
+    # DPDK keeps its memory until the process ends.
+    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "BRIDGEHEAD_PATIENCE": "4",
+}
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.results = Results()
+        self.directory = Path(tempfile.mkdtemp(prefix="bridgehead-results-"))
+        self.child = None
+        self.serial = 0
+
+    def say(self, text):
+        print(text, flush=True)
+
+    def run(self, command, seconds, environment=None, output=None):
+        """Exit code of a command, which is ended when it takes too long."""
+        self.child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                                      stderr=subprocess.STDOUT if output else None,
+                                      env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1",
+                                           **(environment or {})})
+        try:
+            return self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.say(f"-- not done after {seconds} s: {' '.join(map(str, command))}")
+            self.end_child()
+            return -1
+        finally:
+            self.child = None
+
+    def end_child(self):
+        """SIGINT first: pytest then takes down what its fixtures have made."""
+        for how, seconds in ((signal.SIGINT, 40), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            if self.child is None or self.child.poll() is not None:
+                return
+            self.child.send_signal(how)
+            try:
+                self.child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+
+    # ---------------------------------------------------------------------------------- building
+
+    def build(self, build, *setup):
+        self.say(f"== build {build.name}")
+        if not (build / "build.ninja").exists():
+            code = self.run(["meson", "setup", str(build), str(ROOT), *setup], 300)
+            if code != 0:
+                shutil.rmtree(build, ignore_errors=True)
+                self.results.fail(f"meson setup {build.name}", "its output above")
+                return False
+        if self.run(["ninja", "-C", str(build)], 3600) != 0:
+            self.results.fail(f"build {build.name}", "the compiler's output above")
+            return False
+        return True
+
+    # ------------------------------------------------------------------------------------ suites
+
+    def suite(self, name, run):
+        self.say(f"\n== {name}")
+        begin, before = time.monotonic(), self.results.counts()
+        run()
+        passed, failed, skipped = (now - then for now, then
+                                   in zip(self.results.counts(), before))
+        if passed + failed + skipped == 0:
+            self.results.fail(name, "the suite ran no test at all")
+            failed = 1
+        self.say(f"== {name}: {passed} passed, {failed} failed, {skipped} skipped in "
+                 f"{time.monotonic() - begin:.0f} s")
+        remove_left_namespaces()
+
+    def format(self):
+        files = subprocess.run(["git", "ls-files", "*.cc", "*.h", "*.c"], cwd=ROOT, check=True,
+                               capture_output=True, text=True).stdout.split()
+        code = self.run(["clang-format", "--dry-run", "-Werror", *files], 120)
+        if code == 0:
+            self.results.passed += 1
+        else:
+            self.results.fail("clang-format", "run clang-format -i on the files named above")
+
+    def meson_tests(self, build, suite, environment=None):
+        """Every test program of a meson suite, run by itself so that its cases are counted."""
+        listed = json.loads(subprocess.run(
+            ["meson", "introspect", "--tests", str(build)], cwd=ROOT, check=True,
+            capture_output=True, text=True).stdout)
+        for test in listed:
+            if not any(name.split(":")[-1] == suite for name in test["suite"]):
+                continue
+            self.serial += 1
+            stem = self.directory / f"{self.serial}-{Path(test['cmd'][0]).name}"
+            report, log = stem.with_suffix(".xml"), stem.with_suffix(".log")
+            begin = time.monotonic()
+            with open(log, "wb") as output:
+                code = self.run(test["cmd"], max(test["timeout"], 60) * 4,
+                                {**test["env"], **(environment or {}),
+                                 "GTEST_OUTPUT": f"xml:{report}"}, output)
+            before = self.results.counts()
+            self.results.add_program(test["name"], code, report, log)
+            passed, failed, _ = (now - then for now, then in zip(self.results.counts(), before))
+            self.say(f"   {test['name']}: {passed} passed, {failed} failed "
+                     f"({time.monotonic() - begin:.1f} s)")
+            if failed:
+                self.say(log.read_text(errors="replace")[-6000:])
+
+    def pytest(self, where, build, *arguments, environment=None, seconds=1200):
+        self.serial += 1
+        report = self.directory / f"{self.serial}-pytest.xml"
+        code = self.run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q",
+                         "--no-header", "--tb=short", "-o", "junit_family=xunit2",
+                         f"--junitxml={report}", *where, *arguments],
+                        seconds, {"BRIDGEHEAD_BUILD": str(build), **(environment or {})})
+        self.results.add_program(f"pytest {where[0]}", 0 if code in (0, 1, 5) else code, report)
+
+    def sanitized(self, build):
+        if not self.build(build, "-Db_sanitize=address,undefined", "-Db_lundef=false"):
+            return
+        for suite in ("unit", "packets", "bpf"):
+            self.suite(f"{suite} (sanitized)",
+                       lambda suite=suite: self.meson_tests(build, suite, SANITIZER_ENVIRONMENT))
+        self.suite("netns (sanitized)", lambda: self.pytest(
+            [f"tests/netns/{name}" for name in SANITIZED_NETNS], build,
+            environment={**SANITIZER_ENVIRONMENT, "BRIDGEHEAD_MODES": QUICK_MODES}))
+
+    def run_all(self):
+        options, build = self.options, self.options.build_dir
+        netns = {"BRIDGEHEAD_MODES": QUICK_MODES} if options.quick else {}
+        slow = ["-m", "not slow"] if options.quick else []
+        suites = {
+            "format": self.format,
+            "consistency": lambda: self.pytest(["tests/consistency"], build),
+            "unit": lambda: self.meson_tests(build, "unit"),
+            "packets": lambda: self.meson_tests(build, "packets"),
+            "bpf": lambda: self.meson_tests(build, "bpf"),
+            "fuzz": lambda: self.meson_tests(build, "fuzz"),
+            "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
+            "interop": lambda: self.pytest(["tests/interop"], build),
+        }
+        wanted = options.only or [name for name in suites
+                                  if not (options.quick and name == "interop")]
+        if any(name in suites for name in wanted) and not self.build(build):
+            return
+        for name in wanted:
+            if name in suites:
+                self.suite(name, suites[name])
+        if options.sanitize:
+            self.sanitized(build.with_name(build.name + "-asan"))
+
+
+def remove_left_namespaces():
+    """Those of a test process that died before it could: their names begin with its id."""
+    names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    for name in names:
+        owner = name.removeprefix("bht").split("x")[0]
+        if not name.startswith("bht") or not owner.isdigit() or os.path.exists(f"/proc/{owner}"):
+            continue
+        pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True,
+                              check=False).stdout.split()
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
+    parser.add_argument("--quick", action="store_true",
+                        help="under 3 minutes: no browser, no sanitizers, fewer parameters")
+    parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
+                        help="also build and run with ASan and UBSan (default: unless --quick)")
+    parser.add_argument("--only", action="append", metavar="SUITE", choices=[
+        "format", "consistency", "unit", "packets", "bpf", "fuzz", "netns", "interop", "sanitize"],
+        help="one suite of: %(choices)s; can be repeated")
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
+                        help="the sanitized build stands beside it (default: build)")
+    options = parser.parse_args()
+    options.build_dir = options.build_dir.resolve()
+    if options.only:
+        options.sanitize = options.sanitize or "sanitize" in options.only
+    elif options.sanitize is None:
+        options.sanitize = not options.quick
+    return options
+
+
+def main():
+    runner = Runner(parse())
+
+    def stop(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, stop)
+    begin = time.monotonic()
+    try:
+        remove_left_namespaces()
+        runner.run_all()
+    except KeyboardInterrupt:
+        runner.end_child()
+        runner.results.fail("the run", "it was interrupted")
+    finally:
+        remove_left_namespaces()
+        if not runner.results.failures:
+            shutil.rmtree(runner.directory, ignore_errors=True)
+    if not runner.results.counts()[0] and not runner.results.failures:
+        runner.results.fail("the run", "no test ran")
+    print(f"\n{time.monotonic() - begin:.0f} s")
+    runner.results.print_summary(runner.directory)
+    return 1 if runner.results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
