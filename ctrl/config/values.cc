@@ -1,0 +1,177 @@
+// One scalar of the file against its key's type and range.
+#include <algorithm>
+#include <bit>
+
+#include "ctrl/config/schema.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+
+namespace bridgehead::config {
+
+namespace {
+
+ParsedValue Good(Value value) {
+  return {std::move(value), ""};
+}
+ParsedValue Bad(const Key& key, const std::string& got) {
+  return {{}, fmt::format("got {}, expected {}", got, Expected(key))};
+}
+
+ParsedValue Integer(const Key& key, const YamlNode& node) {
+  const auto value = ParseDecimal(node.text);
+  if (node.quoted || !value) return Bad(key, node.Describe() + (node.quoted ? " (text)" : ""));
+  if (*value < key.min || *value > key.max) return Bad(key, node.text);
+  if (key.power_of_two && !std::has_single_bit(*value)) return Bad(key, node.text);
+  return Good(*value);
+}
+
+ParsedValue Choice(const Key& key, const YamlNode& node) {
+  const auto found = std::find(key.choices.begin(), key.choices.end(), node.text);
+  if (found == key.choices.end()) return Bad(key, node.Describe());
+  return Good(static_cast<uint64_t>(found - key.choices.begin()));
+}
+
+ParsedValue Duration(const Key& key, const YamlNode& node) {
+  constexpr uint64_t kLongest = 1000000;  // keeps the multiplication in range
+  if (node.text.empty()) return Bad(key, node.Describe());
+  const std::string_view text = node.text;
+  const char unit = text.back();
+  const uint64_t seconds = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 0;
+  const auto number = ParseDecimal(text.substr(0, text.size() - 1), kLongest);
+  if (seconds == 0 && ParseDecimal(text)) return Bad(key, node.text + " without a unit");
+  if (seconds == 0 || !number) return Bad(key, node.Describe());
+  if (*number * seconds < key.min || *number * seconds > key.max) return Bad(key, node.text);
+  return Good(std::chrono::seconds(*number * seconds));
+}
+
+ParsedValue Name(const Key& key, const YamlNode& node) {
+  const bool good = !node.text.empty() && node.text.size() <= kMaxNameLength &&
+                    std::all_of(node.text.begin(), node.text.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                             (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+                    });
+  if (node.text.size() > kMaxNameLength) {
+    return Bad(key, fmt::format("a name of {} characters", node.text.size()));
+  }
+  return good ? Good(node.text) : Bad(key, node.Describe());
+}
+
+ParsedValue Ports(const Key& key, const YamlNode& node) {
+  const auto ports = PortRange::Parse(node.text);
+  if (!ports || ports->first < key.min || ports->last > key.max) return Bad(key, node.Describe());
+  return Good(*ports);
+}
+
+// An address that can be a host's; `what` goes into the message as given.
+ParsedValue Host(const Key& key, const YamlNode& node, const std::optional<Address>& address,
+                 Value value) {
+  if (!address) return Bad(key, node.Describe());
+  if (const auto why = address->NotAHost()) {
+    return Bad(key, fmt::format("{}, {}", node.text, *why));
+  }
+  return Good(std::move(value));
+}
+
+ParsedValue EndpointValue(const Key& key, const YamlNode& node) {
+  if (key.type == Type::kEndpointOrOff && node.text == "off") return Good(std::monostate{});
+  const auto endpoint = Endpoint::Parse(node.text);
+  if (!endpoint) return Bad(key, node.Describe());
+  if (key.type == Type::kEndpoint) return Host(key, node, endpoint->address, *endpoint);
+  // A socket of ours may also listen on loopback and on every address.
+  const Address& address = endpoint->address;
+  if (address.NotAHost() && !address.IsLoopback() && !address.IsUnspecified()) {
+    return Bad(key, fmt::format("{}, {}", node.text, *address.NotAHost()));
+  }
+  if (endpoint->ports.count() != 1) return Bad(key, node.Describe());
+  return Good(*endpoint);
+}
+
+ParsedValue PrefixValue(const Key& key, const YamlNode& node) {
+  const auto prefix = Prefix::Parse(node.text);
+  if (!prefix) return Bad(key, node.Describe());
+  return Good(*prefix);
+}
+
+ParsedValue Mac(const Key& key, const YamlNode& node) {
+  const auto mac = MacAddress::Parse(node.text);
+  if (!mac || mac->IsZero() || mac->IsMulticast()) return Bad(key, node.Describe());
+  return Good(*mac);
+}
+
+}  // namespace
+
+std::string Expected(const Key& key) {
+  switch (key.type) {
+    case Type::kSection: {
+      std::vector<std::string_view> names;
+      for (const Key* child : KeysIn(key.ChildPrefix())) names.push_back(child->name());
+      return fmt::format("a group of keys: {}", fmt::join(names, ", "));
+    }
+    case Type::kInteger:
+      return fmt::format("{} from {} to {}", key.power_of_two ? "a power of two" : "an integer",
+                         key.min, key.max);
+    case Type::kBoolean:
+      return "true or false";
+    case Type::kChoice:
+      return fmt::format("{}", fmt::join(key.choices, " or "));
+    case Type::kDuration:
+      return fmt::format("a duration from {}s to {}s, such as 300s, 5m or 1h", key.min, key.max);
+    case Type::kName:
+      return fmt::format("a name of 1 to {} letters, digits, '_', '.' or '-'", kMaxNameLength);
+    case Type::kText:
+      return "text";
+    case Type::kAddress:
+      return "the IPv4 address of a host, such as 192.0.2.10";
+    case Type::kPrefix:
+      return "an IPv4 address and prefix length, such as 192.0.2.10/24";
+    case Type::kPortRange:
+      return fmt::format("a port or ports FIRST-LAST from {} to {}", key.min, key.max);
+    case Type::kEndpoint:
+      return "IPv4:port or IPv4:first-last of a host, such as 192.0.2.10:10000-10050";
+    case Type::kEndpointOrOff:
+      return "IPv4:port, such as 127.0.0.1:9100, or off";
+    case Type::kMac:
+      return "a host's Ethernet address, such as 02:00:00:00:00:01";
+  }
+  return "";
+}
+
+ParsedValue ParseValue(const Key& key, const YamlNode& node) {
+  if (node.kind != YamlNode::Kind::kScalar) return Bad(key, node.Describe());
+  switch (key.type) {
+    case Type::kSection:
+      return Bad(key, node.Describe());
+    case Type::kInteger:
+      return Integer(key, node);
+    case Type::kBoolean:
+      if (node.quoted || (node.text != "true" && node.text != "false")) {
+        return Bad(key, node.Describe() + (node.quoted ? " (text)" : ""));
+      }
+      return Good(node.text == "true");
+    case Type::kChoice:
+      return Choice(key, node);
+    case Type::kDuration:
+      return Duration(key, node);
+    case Type::kName:
+      return Name(key, node);
+    case Type::kText:
+      if (node.text.empty()) return Bad(key, node.Describe());
+      return Good(node.text);
+    case Type::kAddress: {
+      const auto address = Address::Parse(node.text);
+      return Host(key, node, address, address ? Value(*address) : Value());
+    }
+    case Type::kPrefix:
+      return PrefixValue(key, node);
+    case Type::kPortRange:
+      return Ports(key, node);
+    case Type::kEndpoint:
+    case Type::kEndpointOrOff:
+      return EndpointValue(key, node);
+    case Type::kMac:
+      return Mac(key, node);
+  }
+  return Bad(key, node.Describe());
+}
+
+}  // namespace bridgehead::config
