@@ -1,0 +1,183 @@
+// One participant of the demo's call: publishes camera and microphone to a Janus room and subscribes
+// to everyone else in it (with ?echo=1: Janus' echo test, so that one participant alone also
+// receives). Reports its getStats() once a second to the server this page came from; the answer
+// says whether to stay in the call.
+//
+// Query: name, janus (WebSocket address), room, echo.
+'use strict';
+
+const query = new URLSearchParams(location.search);
+const name = query.get('name');
+const connections = [];  // {role, peer, pc}; role 'publish', 'echo' or 'subscribe'
+let failure = '';
+let left = false;
+
+// Janus' WebSocket protocol: each request carries a transaction, each answer repeats it. Requests to
+// a plugin are acknowledged first and answered by an event later.
+class Janus {
+  constructor(address) {
+    this.waiting = new Map();
+    this.handlers = new Map();  // handle -> function(event)
+    this.next = 1;
+    this.socket = new WebSocket(address, 'janus-protocol');
+    this.socket.onmessage = message => this.receive(JSON.parse(message.data));
+    this.socket.onclose = () => fail('the signalling WebSocket closed');
+    this.opened = new Promise((resolve, reject) => {
+      this.socket.onopen = resolve;
+      this.socket.onerror = () => reject(new Error(`no WebSocket to Janus at ${address}`));
+    });
+  }
+
+  receive(message) {
+    const waiter = this.waiting.get(message.transaction);
+    const problem = message.error || (message.plugindata && message.plugindata.data.error_code &&
+                                      {reason: message.plugindata.data.error});
+    if (waiter && message.janus !== 'ack') {
+      this.waiting.delete(message.transaction);
+      if (problem) waiter.reject(new Error(`Janus: ${problem.reason}`));
+      else waiter.resolve(message);
+    } else if (message.janus === 'event' && this.handlers.has(message.sender)) {
+      this.handlers.get(message.sender)(message);
+    }
+  }
+
+  request(body) {
+    const transaction = String(this.next++);
+    this.socket.send(JSON.stringify({...body, transaction, session_id: this.session}));
+    return new Promise((resolve, reject) => this.waiting.set(transaction, {resolve, reject}));
+  }
+
+  async open() {
+    await this.opened;
+    this.session = (await this.request({janus: 'create'})).data.id;
+    setInterval(() => this.request({janus: 'keepalive'}).catch(() => {}), 25000);
+  }
+
+  async attach(plugin, onevent = () => {}) {
+    const handle = (await this.request({janus: 'attach', plugin})).data.id;
+    this.handlers.set(handle, onevent);
+    return (body, jsep) => this.request({janus: 'message', handle_id: handle, body, jsep});
+  }
+}
+
+function fail(reason) {
+  if (!left && !failure) failure = reason;
+}
+
+function newConnection(role, peer) {
+  // No STUN or TURN server: the only way to the bridge is the address it advertises, the relay's.
+  const pc = new RTCPeerConnection({iceServers: [], bundlePolicy: 'max-bundle'});
+  pc.ontrack = ({track}) => {
+    if (track.kind === 'video') show(track);
+  };
+  connections.push({role, peer, pc});
+  return pc;
+}
+
+function show(track) {
+  const video = document.createElement('video');
+  video.autoplay = video.muted = video.playsInline = true;
+  video.width = 160;
+  video.srcObject = new MediaStream([track]);
+  document.getElementById('others').append(video);
+}
+
+// Applies a local description and resolves once it holds every candidate.
+async function describe(pc, description) {
+  await pc.setLocalDescription(description);
+  if (pc.iceGatheringState !== 'complete') {
+    await new Promise(resolve => pc.addEventListener('icegatheringstatechange', () => {
+      if (pc.iceGatheringState === 'complete') resolve();
+    }));
+  }
+  return {type: pc.localDescription.type, sdp: pc.localDescription.sdp};
+}
+
+async function offer(role, media) {
+  const pc = newConnection(role, '');
+  for (const track of media.getTracks()) pc.addTrack(track, media);
+  return {pc, jsep: await describe(pc, await pc.createOffer())};
+}
+
+async function echo(janus, media) {
+  const send = await janus.attach('janus.plugin.echotest');
+  const {pc, jsep} = await offer('echo', media);
+  const answer = await send({audio: true, video: true, bitrate: 800000}, jsep);
+  await pc.setRemoteDescription(answer.jsep);
+}
+
+async function subscribe(janus, room, feed) {
+  const send = await janus.attach('janus.plugin.videoroom');
+  const streams = [{feed: feed.id}];
+  const joined = await send({request: 'join', ptype: 'subscriber', room, streams});
+  const pc = newConnection('subscribe', feed.display);
+  await pc.setRemoteDescription(joined.jsep);
+  await send({request: 'start', room}, await describe(pc, await pc.createAnswer()));
+}
+
+async function joinRoom(janus, media) {
+  const room = Number(query.get('room'));
+  const known = new Set();
+  const meet = publishers => {
+    for (const feed of publishers || []) {
+      if (known.has(feed.id)) continue;
+      known.add(feed.id);
+      subscribe(janus, room, feed).catch(error => fail(`subscribing to ${feed.display}: ${error.message}`));
+    }
+  };
+  const send = await janus.attach('janus.plugin.videoroom',
+                                  event => meet(event.plugindata.data.publishers));
+  const joined = await send({request: 'join', ptype: 'publisher', room, display: name});
+  const {pc, jsep} = await offer('publish', media);
+  const published = await send({request: 'publish', bitrate: 800000}, jsep);
+  await pc.setRemoteDescription(published.jsep);
+  meet(joined.plugindata.data.publishers);
+}
+
+// What the report says of one connection. Losses are as RFC 3550 counts them.
+async function connectionReport({role, peer, pc}) {
+  const report = {role, peer, ice: pc.iceConnectionState, remote: '', rtt: null, out: {}, in: {}};
+  const stats = await pc.getStats();
+  for (const item of stats.values()) {
+    if (item.type === 'outbound-rtp') {
+      report.out[item.kind] = {...report.out[item.kind], packets: item.packetsSent};
+    } else if (item.type === 'remote-inbound-rtp') {
+      report.out[item.kind] = {...report.out[item.kind], lost: item.packetsLost};
+    } else if (item.type === 'inbound-rtp') {
+      report.in[item.kind] = {packets: item.packetsReceived, lost: item.packetsLost,
+                              frames: item.framesDecoded || 0};
+    } else if (item.type === 'candidate-pair' && item.nominated && item.state === 'succeeded') {
+      const remote = stats.get(item.remoteCandidateId);
+      report.remote = remote ? remote.address : '';
+      report.rtt = item.currentRoundTripTime;
+    }
+  }
+  return report;
+}
+
+async function report() {
+  const body = {name, failure, left, connections: await Promise.all(connections.map(connectionReport))};
+  const answer = await fetch('/report', {method: 'POST', body: JSON.stringify(body)});
+  if ((await answer.json()).leave && !left) leave();
+}
+
+let janus;
+
+function leave() {
+  left = true;
+  for (const {pc} of connections) pc.close();
+  connections.length = 0;
+  if (janus) janus.request({janus: 'destroy'}).catch(() => {});
+}
+
+async function main() {
+  setInterval(() => report().catch(() => {}), 1000);
+  const media = await navigator.mediaDevices.getUserMedia(
+      {audio: true, video: {width: 640, height: 360, frameRate: 20}});
+  document.getElementById('self').srcObject = media;
+  janus = new Janus(query.get('janus'));
+  await janus.open();
+  await (query.get('echo') === '1' ? echo(janus, media) : joinRoom(janus, media));
+}
+
+main().catch(error => fail(error.message));

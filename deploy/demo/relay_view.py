@@ -1,0 +1,54 @@
+"""The relay's counters, read through the operator's command as a script would."""
+
+import dataclasses
+import json
+import subprocess
+
+
+@dataclasses.dataclass
+class Port:
+    name: str
+    missed: int
+    no_buffer: int
+
+
+@dataclasses.dataclass
+class Sample:
+    received: int = 0
+    forwarded: int = 0
+    held: int = 0
+    sessions: int = 0
+    to_bridge: int = 0
+    to_client: int = 0
+    drops: dict = dataclasses.field(default_factory=dict)  # label -> packets, zeros included
+    ports: list = dataclasses.field(default_factory=list)
+
+
+class ViewError(Exception):
+    pass
+
+
+class RelayView:
+    def __init__(self, command, run_dir):
+        self._command = [command, "--run-dir", run_dir]
+
+    def _query(self, what):
+        run = subprocess.run([*self._command, what, "--json"], capture_output=True, text=True, timeout=5,
+                             check=False)
+        try:
+            return json.loads(run.stdout)
+        except json.JSONDecodeError:
+            raise ViewError(f"`{' '.join(self._command)} {what}` failed: {run.stderr.strip()}") from None
+
+    def sample(self):
+        status, drops = self._query("status"), self._query("drops")
+        counters = status["counters"]
+        if not counters or "drops" not in drops:
+            raise ViewError(f"no counters of the relay: {status['counters_error'] or drops.get('error')}")
+        return Sample(
+            received=drops["received"], forwarded=drops["forwarded"], held=drops["held"],
+            drops={drop["label"]: drop["packets"] for drop in drops["drops"]},
+            sessions=counters["total"]["sessions_active"],
+            to_bridge=sum(listener["packets_to_bridge"] for listener in counters["listeners"]),
+            to_client=sum(listener["packets_to_client"] for listener in counters["listeners"]),
+            ports=[Port(port["name"], port["missed"], port["no_buffer"]) for port in counters["ports"]])

@@ -1,0 +1,106 @@
+# The demo's programs: starting them, waiting for them, and telling what went wrong. Sourced by demo.sh;
+# needs network.sh, DIRECTORY (this run's files), LOGS and BUILD (where the programs are).
+
+declare -A PIDS=()
+JANUS_PORT=8188
+LINE_PORT=22 # in the edge's own namespace, so no ssh server of the host is in the way
+
+# start NAME NAMESPACE COMMAND...: runs it in the background in a process group of its own.
+start() {
+  local name=$1 ns=$2
+  shift 2
+  setsid nsenter --net="/run/netns/$ns" "$@" </dev/null >"$LOGS/$name.log" 2>&1 &
+  PIDS[$name]=$!
+}
+
+alive() {
+  kill -0 "${PIDS[$1]}" 2>/dev/null
+}
+
+# die MESSAGE [NAME]: ends the demo; NAME's log shows why.
+die() {
+  echo "demo: $1" >&2
+  if [[ -n ${2-} && -s $LOGS/$2.log ]]; then
+    echo "--- the end of $LOGS/$2.log" >&2
+    tail -n 15 "$LOGS/$2.log" >&2
+  fi
+  exit 1
+}
+
+# await NAME SECONDS WHAT COMMAND...: until COMMAND succeeds; gives up early if NAME's process ends.
+await() {
+  local name=$1 seconds=$2 what=$3 tries
+  shift 3
+  for ((tries = 0; tries < seconds * 10; tries++)); do
+    alive "$name" || die "$name ended before $what" "$name"
+    if "$@" >/dev/null 2>&1; then return 0; fi
+    sleep 0.1
+  done
+  die "$name: not $what after $seconds s" "$name"
+}
+
+# fill TEMPLATE FILE: replaces @WORDS@ by the variables of the same names.
+fill() {
+  sed -e "s|@PUBLIC@|$PUBLIC|g; s|@LAN@|$LAN|g; s|@BRIDGE@|$BRIDGE|g; s|@NAT@|$NAT|g" \
+    -e "s|@WORKERS@|$WORKERS|g; s|@MEDIA_PORTS@|$MEDIA_PORTS|g; s|@NAT_PORTS@|$NAT_PORTS|g" \
+    "$1" >"$2"
+}
+
+start_bridge() {
+  local template
+  mkdir "$DIRECTORY/janus"
+  for template in "$HERE"/demo/janus/*.jcfg; do
+    fill "$template" "$DIRECTORY/janus/$(basename "$template")"
+  done
+  start janus "$BRIDGE_NS" janus --configs-folder="$DIRECTORY/janus" --config="$DIRECTORY/janus/janus.jcfg"
+  await janus 10 "listening on TCP $BRIDGE:$JANUS_PORT" listening "$BRIDGE_NS" "$BRIDGE:$JANUS_PORT"
+}
+
+listening() {
+  [[ -n $(in_ns "$1" ss -Hltn "src $2") ]]
+}
+
+# TCP takes the kernel's way on the same interface as the media: the call's signalling, and an echo
+# service for the ssh-like session.
+start_tcp_services() {
+  start signalling "$EDGE_NS" socat "TCP-LISTEN:$JANUS_PORT,bind=$PUBLIC,reuseaddr,fork" \
+    "TCP:$BRIDGE:$JANUS_PORT"
+  start echo "$EDGE_NS" socat "TCP-LISTEN:$LINE_PORT,bind=$PUBLIC,reuseaddr,fork" PIPE
+  await signalling 5 "listening" listening "$EDGE_NS" "$PUBLIC:$JANUS_PORT"
+  await echo 5 "listening" listening "$EDGE_NS" "$PUBLIC:$LINE_PORT"
+}
+
+# ctrl needs no privilege: it runs as the repository's owner, or as nobody when that is root. The
+# run directory's group is what lets it reach the relay.
+prepare_ctrl_user() {
+  local uid gid
+  uid=$(stat -c %u "$REPO") gid=$(stat -c %g "$REPO")
+  ((uid)) || { uid=$(id -u nobody) gid=$(id -g nobody); }
+  CTRL_USER=(setpriv "--reuid=$uid" "--regid=$gid" --clear-groups)
+  if ! "${CTRL_USER[@]}" test -x "$BUILD/ctrl/bridgehead-ctrl"; then
+    echo "demo: user $uid can not reach $BUILD, so bridgehead-ctrl runs as root this time"
+    CTRL_USER=() gid=0
+  fi
+  mkdir "$DIRECTORY/run"
+  chown ":$gid" "$DIRECTORY/run"
+  chmod 770 "$DIRECTORY/run"
+}
+
+start_edge() {
+  fill "$CONFIG" "$DIRECTORY/bridgehead.yaml"
+  prepare_ctrl_user
+  start relay "$EDGE_NS" "$BUILD/relay/bridgehead-relay" --run-dir "$DIRECTORY/run" \
+    --steer-program "$BUILD/bpf/steer.bpf.o"
+  start ctrl "$EDGE_NS" "${CTRL_USER[@]}" "$BUILD/ctrl/bridgehead-ctrl" --config "$DIRECTORY/bridgehead.yaml" \
+    --run-dir "$DIRECTORY/run"
+  await ctrl 10 "answering" test -S "$DIRECTORY/run/ctrl.sock"
+  await relay 20 "forwarding" forwarding
+}
+
+forwarding() {
+  bridgehead status --json | grep -q '"ready": true'
+}
+
+bridgehead() {
+  "$BUILD/ctrl/bridgehead" --run-dir "$DIRECTORY/run" "$@"
+}

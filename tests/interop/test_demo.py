@@ -1,0 +1,107 @@
+"""The real call: Chromium and Janus through the relay, by deploy/demo.sh.
+
+Each test also checks, by its fixture, that the run left nothing behind.
+"""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BUILD, DEMO, REPO
+
+GOOD = "media flowed both ways for everyone, the relay lost nothing"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("nat", ["source", "destination"])
+def test_call(demo, nat, workers):
+    run = demo("--seconds", "8", "--nat", nat, "--workers", workers)
+    assert run.finish() == 0, run.output
+    assert GOOD in run.output
+    assert not (BUILD / "demo-logs" / run.name).exists()
+
+
+def test_one_participant_hears_itself(demo):
+    run = demo("--seconds", "3", "--clients", "1")
+    assert run.finish() == 0, run.output
+    assert GOOD in run.output
+
+
+def test_ctrl_c_in_the_call(demo):
+    run = demo("--seconds", "60")
+    run.await_output("connected, 2 s of 60")
+    run.interrupt()
+    assert run.finish(20) == 130, run.output
+
+
+def test_ctrl_c_while_starting(demo):
+    run = demo("--seconds", "60")
+    run.await_output("demo: client network")
+    run.interrupt()
+    assert run.finish(20) == 130, run.output
+
+
+def test_relay_ends_in_the_call(demo):
+    run = demo("--seconds", "60")
+    run.await_output("connected, 2 s of 60")
+    os.kill(run.pid_of("bridgehead-relay"), signal.SIGKILL)
+    assert run.finish(30) == 1, run.output
+    assert "relay has ended" in run.output
+    assert str(BUILD / "demo-logs" / run.name) in run.output
+
+
+def test_relay_hangs_in_the_call(demo):
+    run = demo("--seconds", "60")
+    run.await_output("connected, 2 s of 60")
+    relay = run.pid_of("bridgehead-relay")
+    os.kill(relay, signal.SIGSTOP)
+    assert run.finish(60) == 1, run.output
+    assert GOOD not in run.output
+
+
+def test_no_media_past_the_relay(demo, tmp_path):
+    """A listener that leads to no bridge: signalling works, and no other way carries the media."""
+    template = (REPO / "deploy" / "demo" / "bridgehead.yaml").read_text()
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(template.replace("address: @BRIDGE@", "address: 10.8.0.99"))
+    run = demo("--seconds", "3", "--config", str(wrong))
+    assert run.finish() == 1, run.output
+    assert "does not flow" in run.output
+    assert GOOD not in run.output
+
+
+def test_bad_configuration_is_shown(demo, tmp_path):
+    template = (REPO / "deploy" / "demo" / "bridgehead.yaml").read_text()
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(template.replace("nat_ports:", "nat_prots:"))
+    run = demo("--config", str(wrong))
+    assert run.finish() == 1, run.output
+    assert "nat_prots" in run.output
+
+
+def test_keep_and_clean(demo):
+    run = demo("--seconds", "2", "--keep")
+    assert run.finish() == 0, run.output
+    assert run.processes()
+    status = subprocess.run([BUILD / "ctrl" / "bridgehead", "--run-dir", f"/run/{run.name}/run", "status"],
+                            check=False)
+    assert status.returncode == 0
+    subprocess.run([DEMO, "--build-dir", BUILD, "--clean"], check=True)
+    assert run.remains() == []
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["--seconds"], "--seconds: a value is missing"),
+    (["--seconds", "0"], "--seconds: got '0', expected a number from 1"),
+    (["--clients", "many"], "--clients: got 'many', expected a number from 1 to 6"),
+    (["--nat", "dest"], "--nat: got 'dest', expected source or destination"),
+    (["--workers", "3"], "--workers: got '3', expected a number from 1 to 2"),
+    (["--config", "/nonexistent"], "--config: can not read '/nonexistent'"),
+    (["--fast"], "unknown option: --fast"),
+])
+def test_wrong_option(options, complaint):
+    run = subprocess.run([DEMO, *options], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert complaint in run.stderr
