@@ -1,0 +1,47 @@
+// The maps of the steering program on one interface, as the kernel holds them.
+//
+// net_af_xdp loads and attaches the program itself and keeps its file descriptors. So the maps are
+// found the way an operator would: the interface names its program, the program its maps.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "relay/port/steer_rules.h"
+
+namespace bridgehead::port {
+
+struct AttachedProgram {
+  uint32_t id = 0;  // 0: none
+  std::string name;
+  bool generic = false;  // attached in generic (skb) mode: the driver has no XDP of its own
+};
+
+absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex);
+
+// Takes `program` off the interface; OK when it is no longer there.
+absl::Status DetachProgram(unsigned ifindex, const AttachedProgram& program);
+
+class SteerMaps {
+ public:
+  // The maps of the program attached to `ifindex`.
+  static absl::StatusOr<SteerMaps> Find(unsigned ifindex);
+  SteerMaps(SteerMaps&& other) noexcept;
+  SteerMaps& operator=(SteerMaps&& other) noexcept;
+  ~SteerMaps();
+
+  // See PortSet::SetSteerRules.
+  absl::Status Apply(const SteerTable& table);
+
+ private:
+  SteerMaps() = default;
+  absl::Status Put(const SteerChange::Put& put);
+  absl::Status Remove(const bh_steer_key& key);
+
+  int rules_fd_ = -1;
+  int ports_fd_ = -1;
+  SteerRows rows_;
+};
+
+}  // namespace bridgehead::port
