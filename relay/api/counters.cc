@@ -1,5 +1,9 @@
 #include "relay/api/counters.h"
 
+#include <algorithm>
+#include <new>
+#include <utility>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,10 +11,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <new>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "fmt/format.h"
@@ -116,7 +116,7 @@ CounterSegment::CounterSegment(void* memory, size_t bytes, size_t workers) : byt
 }
 
 absl::StatusOr<std::unique_ptr<CounterSegment>> CounterSegment::Create(const std::string& path,
-                                                                      size_t workers) {
+                                                                       size_t workers) {
   size_t bytes = SegmentBytes(workers);
   std::string temporary = path + ".new";
   unlink(temporary.c_str());
@@ -128,8 +128,7 @@ absl::StatusOr<std::unique_ptr<CounterSegment>> CounterSegment::Create(const std
     return status;
   }
   // Populated now: a worker must not fault a page in while it forwards.
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
   close(fd);
   if (memory == MAP_FAILED) return Errno("cannot map", temporary);
   auto segment = std::unique_ptr<CounterSegment>(new CounterSegment(memory, bytes, workers));
@@ -139,8 +138,7 @@ absl::StatusOr<std::unique_ptr<CounterSegment>> CounterSegment::Create(const std
 
 std::unique_ptr<CounterSegment> CounterSegment::CreatePrivate(size_t workers) {
   size_t bytes = SegmentBytes(workers);
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   return std::unique_ptr<CounterSegment>(new CounterSegment(memory, bytes, workers));
 }
@@ -158,7 +156,9 @@ WorkerCounters& CounterSegment::worker(size_t index) {
 CounterReader::CounterReader(std::string path, const void* memory, size_t bytes, uint64_t inode)
     : path_(std::move(path)), header_(AsHeader(memory)), bytes_(bytes), inode_(inode) {}
 
-CounterReader::~CounterReader() { munmap(const_cast<SegmentHeader*>(header_), bytes_); }
+CounterReader::~CounterReader() {
+  munmap(const_cast<SegmentHeader*>(header_), bytes_);
+}
 
 absl::StatusOr<std::unique_ptr<CounterReader>> CounterReader::Open(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);

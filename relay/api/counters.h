@@ -83,9 +83,9 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter tx_handoff_received;
   Counter sessions_created;
   Counter sessions_expired;
-  Counter sessions_active;       // gauge, unconfirmed included
-  Counter sessions_unconfirmed;  // gauge
-  Counter nat_ports_in_use;      // gauge
+  Counter sessions_active;        // gauge, unconfirmed included
+  Counter sessions_unconfirmed;   // gauge
+  Counter nat_ports_in_use;       // gauge
   Counter nat_ports_quarantined;  // gauge
   Counter loops;                  // poll iterations
   Counter busy_loops;             // iterations that found at least one packet
@@ -172,7 +172,7 @@ class CounterSegment {
  public:
   // Makes `path` anew (replacing what a dead relay left there), sized for `workers`.
   static absl::StatusOr<std::unique_ptr<CounterSegment>> Create(const std::string& path,
-                                                               size_t workers);
+                                                                size_t workers);
   // A segment in private memory, for tests and benchmarks.
   static std::unique_ptr<CounterSegment> CreatePrivate(size_t workers);
   ~CounterSegment();  // marks the segment closed; the file stays for readers of the last totals

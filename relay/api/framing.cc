@@ -1,5 +1,7 @@
 #include "relay/api/framing.h"
 
+#include <utility>
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -7,8 +9,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <utility>
 
 #include "fmt/format.h"
 
@@ -25,7 +25,9 @@ absl::Status WaitFor(int fd, short events, int64_t deadline_ms) {
   while (true) {
     int64_t left = deadline_ms - NowMs();
     if (left <= 0) return absl::DeadlineExceededError("no answer in time");
-    struct pollfd entry {fd, events, 0};
+    struct pollfd entry {
+      fd, events, 0
+    };
     int ready = poll(&entry, 1, static_cast<int>(left));
     if (ready > 0) return absl::OkStatus();
     if (ready < 0 && errno != EINTR) {
@@ -95,7 +97,9 @@ absl::StatusOr<ApiClient> ApiClient::Connect(const std::string& socket_path,
   if (fd < 0) return absl::UnavailableError(fmt::format("socket: {}", strerror(errno)));
   ApiClient api(fd);
   // The peer may be stopped with a full backlog: bounds for connect() and send() alike.
-  struct timeval bound {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+  struct timeval bound {
+    timeout_ms / 1000, timeout_ms % 1000 * 1000
+  };
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
   if (connect(fd, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0) {
     std::string text = fmt::format("{}: {}", socket_path, strerror(errno));

@@ -14,9 +14,9 @@ namespace bridgehead {
 
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr size_t kMaxMessageBytes = 64 * 1024 * 1024;
-inline constexpr char kRelaySocketName[] = "relay.sock";    // in RUN_DIR
-inline constexpr char kCtrlSocketName[] = "ctrl.sock";      // in RUN_DIR
-inline constexpr char kCountersFileName[] = "counters";     // in RUN_DIR
+inline constexpr char kRelaySocketName[] = "relay.sock";  // in RUN_DIR
+inline constexpr char kCtrlSocketName[] = "ctrl.sock";    // in RUN_DIR
+inline constexpr char kCountersFileName[] = "counters";   // in RUN_DIR
 inline constexpr char kDefaultRunDir[] = "/run/bridgehead";
 
 // The bytes to send for one message. Error: larger than kMaxMessageBytes.

@@ -29,6 +29,8 @@ inline constexpr DropInfo kDropInfo[] = {
 
 inline constexpr size_t kDropCount = sizeof(kDropInfo) / sizeof(kDropInfo[0]);
 
-constexpr size_t DropIndex(Drop drop) { return static_cast<size_t>(drop) - 1; }
+constexpr size_t DropIndex(Drop drop) {
+  return static_cast<size_t>(drop) - 1;
+}
 
 }  // namespace bridgehead

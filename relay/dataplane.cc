@@ -1,0 +1,352 @@
+#include "relay/dataplane.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fcntl.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "fmt/format.h"
+#include "spdlog/spdlog.h"
+
+namespace bridgehead {
+namespace {
+
+constexpr unsigned kRefreshSeconds =
+    15;  // of used neighbours; the kernel's reachable time is ~30 s
+
+std::array<uint8_t, 16> Mapped(be32 address) {
+  std::array<uint8_t, 16> mapped{};
+  mapped[10] = mapped[11] = 0xff;
+  uint32_t raw = address.Raw();
+  memcpy(&mapped[12], &raw, 4);
+  return mapped;
+}
+
+std::string Bytes(be32 address) {
+  uint32_t raw = address.Raw();
+  return std::string(reinterpret_cast<const char*>(&raw), sizeof(raw));
+}
+
+HashKey RandomKey() {
+  HashKey key;
+  if (getrandom(&key, sizeof(key), 0) != sizeof(key)) spdlog::warn("no random hash key");
+  return key;
+}
+
+// The key of the first choice of NAT ports: made once and kept in RUN_DIR, so that a client gets
+// its port again from a relay that was restarted.
+absl::StatusOr<HashKey> NatKey(const std::string& path) {
+  HashKey key;
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    bool whole = read(fd, &key, sizeof(key)) == sizeof(key);
+    close(fd);
+    if (whole) return key;
+  }
+  key = RandomKey();
+  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  bool written = fd >= 0 && write(fd, &key, sizeof(key)) == sizeof(key);
+  if (fd >= 0) close(fd);
+  if (!written) {
+    return absl::UnavailableError(fmt::format("cannot write {}: {}", path, strerror(errno)));
+  }
+  return key;
+}
+
+void FillSession(const Session<Ipv4>& from, uint32_t now, api::Session& to) {
+  const Flow<Ipv4>& in = from.to_bridge;
+  to.set_client_address(Bytes(in.match.source));
+  to.set_client_port(in.match.source_port.ToHost());
+  to.set_listener_address(Bytes(in.match.destination));
+  to.set_listener_port(in.match.destination_port.ToHost());
+  to.set_nat_address(Bytes(in.rewritten.source));
+  to.set_nat_port(in.rewritten.source_port.ToHost());
+  to.set_bridge_address(Bytes(in.rewritten.destination));
+  to.set_bridge_port(in.rewritten.destination_port.ToHost());
+  to.set_confirmed(from.confirmed());
+  to.set_idle_seconds(now - std::max(in.last_seen, from.to_client.last_seen));
+  to.set_packets_to_bridge(in.packets);
+  to.set_bytes_to_bridge(in.bytes);
+  to.set_packets_to_client(from.to_client.packets);
+  to.set_bytes_to_client(from.to_client.bytes);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot& first,
+                                                            const DataPlaneOptions& options) {
+  auto plane = std::unique_ptr<DataPlane>(new DataPlane());
+  plane->message_ = first;
+  if (first.dataplane().workers().empty() || first.dataplane().ports().empty()) {
+    return absl::InvalidArgumentError("dataplane: needs at least one worker and one port");
+  }
+  auto ports = port::PortSet::Open(first.dataplane(), {options.run_dir, options.steer_program});
+  if (!ports.ok()) return ports.status();
+  plane->ports_ = *std::move(ports);
+  for (const port::OpenPort& port : plane->ports_->ports()) plane->port_macs_.push_back(port.mac);
+  auto asker = port::NeighbourAsker::Create();
+  if (!asker.ok()) return asker.status();
+  plane->asker_ = *std::move(asker);
+  if (absl::Status status = plane->MakeWorkers(options); !status.ok()) return status;
+  if (absl::Status status = plane->Install(first); !status.ok()) return status;
+  if (absl::Status status = plane->Launch(); !status.ok()) return status;
+  return plane;
+}
+
+absl::StatusOr<ShardConfig> DataPlane::MakeShardConfig(const DataPlaneOptions& options) const {
+  ShardConfig shard;
+  shard.workers = static_cast<size_t>(message_.dataplane().workers_size());
+  shard.max_sessions = message_.dataplane().max_sessions();
+  for (const std::string& bytes : message_.nat().addresses()) {
+    auto address = MessageAddress(bytes, "dataplane.nat_addresses");
+    if (!address.ok()) return address.status();
+    shard.nat_addresses.push_back(*address);
+  }
+  const api::PortRange& range = message_.nat().ports();
+  if (range.first() == 0 || range.last() > 0xffff || range.first() > range.last()) {
+    return absl::InvalidArgumentError("dataplane.nat_ports: not a port range");
+  }
+  shard.nat_first_port = static_cast<uint16_t>(range.first());
+  shard.nat_last_port = static_cast<uint16_t>(range.last());
+  shard.hash_key = RandomKey();
+  auto nat_key = NatKey(options.run_dir + "/nat.key");
+  if (!nat_key.ok()) return nat_key.status();
+  shard.nat_key = *nat_key;
+  return shard;
+}
+
+absl::Status DataPlane::MakeWorkers(const DataPlaneOptions& options) {
+  auto shard = MakeShardConfig(options);
+  if (!shard.ok()) return shard.status();
+  auto exchange = Exchange::Create(shard->workers);
+  if (!exchange.ok()) return exchange.status();
+  exchange_ = *std::move(exchange);
+  auto segment = CounterSegment::Create(options.run_dir + "/" + kCountersFileName, shard->workers);
+  if (!segment.ok()) return segment.status();
+  segment_ = *std::move(segment);
+  steering_ =
+      std::make_unique<Steering>(shard->workers, shard->nat_first_port, shard->nat_last_port);
+  size_t bytes = 0;
+  try {
+    for (size_t w = 0; w < shard->workers; ++w) {
+      WorkerConfig config{w, message_.dataplane().idle() == api::Dataplane::IDLE_ADAPTIVE, *shard};
+      config.shard.worker = w;
+      workers_.push_back(std::make_unique<Worker>(config, ports_->ports(), *steering_, *exchange_,
+                                                  segment_->worker(w)));
+      bytes += workers_.back()->shard().bytes();
+    }
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(
+        fmt::format("dataplane.max_sessions: no memory for {} sessions on each of {} workers",
+                    shard->max_sessions, shard->workers));
+  }
+  SegmentHeader& header = segment_->header();
+  header.session_capacity.Set(shard->max_sessions * shard->workers);
+  header.session_memory_bytes.Set(bytes);
+  for (size_t p = 0; p < ports_->ports().size(); ++p) {
+    CopyName(header.port_names[p], ports_->ports()[p].name);
+  }
+  header.port_count.Set(ports_->ports().size());
+  spdlog::info(
+      "{} sessions in {:.1f} MiB, {:.0f} bytes each, ports and timers included",
+      shard->max_sessions * shard->workers, static_cast<double>(bytes) / (1 << 20),
+      static_cast<double>(bytes) / static_cast<double>(shard->max_sessions * shard->workers));
+  return absl::OkStatus();
+}
+
+absl::Status DataPlane::Launch() {
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    unsigned lcore = port::LcoreOfWorker(static_cast<unsigned>(w));
+    int error = rte_eal_remote_launch(Worker::Main, workers_[w].get(), lcore);
+    if (error != 0) {
+      return absl::InternalError(
+          fmt::format("dataplane.workers: cannot start worker {}: {}", w, strerror(-error)));
+    }
+    launched_ = true;
+  }
+  return absl::OkStatus();
+}
+
+DataPlane::~DataPlane() {
+  if (launched_) {
+    exchange_->Stop();
+    rte_eal_mp_wait_lcore();
+    for (auto& worker : workers_) worker->Drain();
+  }
+  workers_.clear();
+  exchange_.reset();
+  ports_.reset();
+}
+
+absl::Status DataPlane::Apply(const api::Snapshot& message) {
+  auto differs = [](const google::protobuf::MessageLite& a,
+                    const google::protobuf::MessageLite& b) {
+    return a.SerializeAsString() != b.SerializeAsString();
+  };
+  if (differs(message.dataplane(), message_.dataplane()) ||
+      differs(message.nat(), message_.nat())) {
+    return absl::FailedPreconditionError(
+        "dataplane: workers, ports, NAT addresses and sizes are fixed while the relay runs; "
+        "restart "
+        "bridgehead-relay to change them");
+  }
+  return Install(message);
+}
+
+absl::Status DataPlane::Install(const api::Snapshot& message) {
+  auto built = builder_.Build(message, port_macs_, exchange_->current(),
+                              [this](uint16_t listener) { return HasSessions(listener); });
+  if (!built.ok()) return built.status();
+  // Names before packets can be counted under them; rules before listeners would miss packets.
+  PublishNames();
+  if (absl::Status status = SetSteerRules(**built); !status.ok()) return status;
+  exchange_->Switch(*std::move(built));
+  message_ = message;
+  return absl::OkStatus();
+}
+
+absl::Status DataPlane::SetSteerRules(const Snapshot& snapshot) {
+  std::vector<port::SteerRule> rules;
+  using Side = port::SteerRule::Side;
+  for (const Listener& listener : snapshot.listeners) {
+    rules.push_back(
+        {Side::kDestination, Mapped(listener.address), listener.first_port, listener.last_port});
+    if (listener.source_nat) continue;
+    auto last = static_cast<uint16_t>(listener.bridge_first_port +
+                                      (listener.last_port - listener.first_port));
+    rules.push_back(
+        {Side::kSource, Mapped(listener.bridge_address), listener.bridge_first_port, last});
+  }
+  for (const std::string& bytes : message_.nat().addresses()) {
+    auto address = MessageAddress(bytes, "dataplane.nat_addresses");
+    if (!address.ok()) return address.status();
+    rules.push_back(
+        {Side::kDestination, Mapped(*address), snapshot.nat_first_port, snapshot.nat_last_port});
+  }
+  return ports_->SetSteerRules(rules);
+}
+
+void DataPlane::PublishNames() {
+  SegmentHeader& header = segment_->header();
+  const auto& listeners = builder_.listener_names();
+  const auto& bridges = builder_.bridge_names();
+  for (size_t i = header.listener_count.Get(); i < listeners.size(); ++i) {
+    CopyName(header.listener_names[i], listeners[i]);
+  }
+  for (size_t i = header.bridge_count.Get(); i < bridges.size(); ++i) {
+    CopyName(header.bridge_names[i], bridges[i]);
+  }
+  header.listener_count.Set(listeners.size());
+  header.bridge_count.Set(bridges.size());
+}
+
+bool DataPlane::HasSessions(uint16_t listener) const {
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    if (segment_->worker(w).listeners[listener].sessions_active.Get() > 0) return true;
+  }
+  return false;
+}
+
+void DataPlane::Tick() {
+  AskForNeighbours();
+  uint64_t now = rte_rdtsc();
+  if (now < next_second_) return;
+  next_second_ = now + rte_get_tsc_hz();
+  UpdatePortState();
+  ForgetRetired();
+  if (++seconds_ % kRefreshSeconds == 0) RefreshNeighbours();
+}
+
+void DataPlane::AskForNeighbours() {
+  for (auto& worker : workers_) {
+    ResolveRequest request;
+    while (worker->resolve().Pop(request)) asker_->Ask(request.ifindex, request.address);
+  }
+}
+
+void DataPlane::RefreshNeighbours() {
+  for (const Adjacency& adjacency : exchange_->current()->forwarding->adjacencies()) {
+    if (adjacency.used.exchange(false, std::memory_order_relaxed)) {
+      asker_->Ask(adjacency.ifindex, adjacency.next_hop.address);
+    }
+  }
+}
+
+void DataPlane::UpdatePortState() {
+  for (size_t p = 0; p < ports_->ports().size(); ++p) {
+    port::PortLosses losses = ports_->ReadLosses(p);
+    PortState& state = segment_->header().port_state[p];
+    state.missed.Set(losses.missed);
+    state.no_buffer.Set(losses.no_buffer);
+    state.link_up.Set(losses.link_up ? 1 : 0);
+  }
+}
+
+void DataPlane::ForgetRetired() {
+  const auto& listeners = exchange_->current()->listeners;
+  bool over = std::any_of(listeners.begin(), listeners.end(), [this](const Listener& listener) {
+    return listener.retired && !HasSessions(listener.number);
+  });
+  if (!over) return;
+  absl::Status status = Install(api::Snapshot(message_));
+  if (!status.ok())
+    spdlog::error("cannot forget removed listeners: {}", std::string(status.message()));
+}
+
+absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& query) const {
+  constexpr uint32_t kMaxPage = 10'000;
+  if (query.limit() == 0 || query.limit() > kMaxPage) {
+    return absl::InvalidArgumentError(fmt::format("limit must be 1..{}", kMaxPage));
+  }
+  api::SessionsPage page;
+  const size_t capacity = message_.dataplane().max_sessions();
+  const size_t all = capacity * workers_.size();
+  const auto& listeners = builder_.listener_names();
+  const auto& bridges = builder_.bridge_names();
+  for (size_t at = query.cursor(); at < all; ++at) {
+    const Worker& worker = *workers_[at / capacity];
+    Session<Ipv4> session;
+    if (!worker.shard().Copy(at % capacity, session)) continue;
+    const std::string& bridge = bridges.at(session.to_bridge.bridge);
+    if (!query.bridge().empty() && query.bridge() != bridge) continue;
+    if (!query.client().empty() && query.client() != Bytes(session.to_bridge.match.source))
+      continue;
+    if (page.sessions_size() == static_cast<int>(query.limit())) {
+      page.set_next_cursor(at);
+      return page;
+    }
+    api::Session& out = *page.add_sessions();
+    FillSession(session, worker.Now(), out);
+    out.set_worker(static_cast<uint32_t>(at / capacity));
+    out.set_listener(listeners.at(session.to_bridge.listener));
+    out.set_bridge(bridge);
+  }
+  return page;
+}
+
+void DataPlane::FillStatus(api::RelayStatus& status) const {
+  status.set_forwarding(true);
+  status.set_snapshot_id(message_.id());
+  for (uint32_t core : message_.dataplane().workers()) status.add_worker_cores(core);
+  status.set_hugepages(ports_->hugepages());
+  status.set_session_memory_bytes(segment_->header().session_memory_bytes.Get());
+  status.set_max_sessions(static_cast<uint32_t>(segment_->header().session_capacity.Get()));
+  for (size_t p = 0; p < ports_->ports().size(); ++p) {
+    const port::OpenPort& port = ports_->ports()[p];
+    api::PortStatus& out = *status.add_ports();
+    out.set_name(port.name);
+    out.set_driver(port.driver);
+    out.set_rx_queues(port.rx_queues);
+    out.set_tx_queues(port.tx_queues);
+    out.set_steering(workers_.size() == 1 ? "one worker"
+                     : port.rx_queues > 1 ? "RSS, corrected by hand-off"
+                                          : "hand-off");
+    out.set_link_up(segment_->header().port_state[p].link_up.Get() != 0);
+  }
+}
+
+}  // namespace bridgehead

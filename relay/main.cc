@@ -1,0 +1,203 @@
+// bridgehead-relay: the data plane's process.
+//
+// Waits on its Unix socket for the first snapshot from bridgehead-ctrl, opens the ports, starts the
+// workers, and from then on takes new snapshots and answers questions. Exit codes: 0 after SIGTERM
+// or SIGINT, 1 for trouble with the run directory, 2 when the data plane can not start as
+// configured.
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fmt/format.h"
+#include "relay/api/server.h"
+#include "relay/dataplane.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace bridgehead {
+namespace {
+
+constexpr int kTickMs = 2;  // how long a worker's question to the kernel may lie
+
+class Relay {
+ public:
+  explicit Relay(DataPlaneOptions options) : options_(std::move(options)) {}
+
+  int Run();
+
+ private:
+  absl::Status TakeRunDir();
+  void Handle(const api::Request& request, api::Response& response);
+  void HandleSnapshot(const api::Snapshot& snapshot, api::SnapshotResult& result);
+  void FillStatus(api::RelayStatus& status) const;
+
+  DataPlaneOptions options_;
+  std::unique_ptr<DataPlane> plane_;
+  std::optional<std::string> fatal_;  // the data plane can not start: why
+  const time_t start_ = time(nullptr);
+};
+
+// One relay for each run directory: the lock dies with its holder, however that ends.
+absl::Status Relay::TakeRunDir() {
+  if (mkdir(options_.run_dir.c_str(), 0755) != 0 && errno != EEXIST) {
+    return absl::UnavailableError(
+        fmt::format("--run-dir: cannot make {}: {}; make it or run as root", options_.run_dir,
+                    strerror(errno)));
+  }
+  std::string path = options_.run_dir + "/relay.lock";
+  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    return absl::PermissionDeniedError(
+        fmt::format("--run-dir: cannot open {}: {}; run as root", path, strerror(errno)));
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    close(fd);
+    return absl::AlreadyExistsError(fmt::format(
+        "--run-dir: another bridgehead-relay runs on {}; stop it, or give this one its own "
+        "directory",
+        options_.run_dir));
+  }
+  return absl::OkStatus();  // the lock is kept until the process ends
+}
+
+void Relay::Handle(const api::Request& request, api::Response& response) {
+  switch (request.body_case()) {
+    case api::Request::kSnapshot:
+      HandleSnapshot(request.snapshot(), *response.mutable_snapshot());
+      return;
+    case api::Request::kStatus:
+      FillStatus(*response.mutable_status());
+      return;
+    case api::Request::kSessions: {
+      if (plane_ == nullptr) {
+        response.set_error("not forwarding yet: no configuration from bridgehead-ctrl");
+        return;
+      }
+      auto page = plane_->Sessions(request.sessions());
+      if (page.ok()) {
+        *response.mutable_sessions() = *std::move(page);
+      } else {
+        response.set_error(std::string(page.status().message()));
+      }
+      return;
+    }
+    default:
+      response.set_error("the relay does not know this request");
+  }
+}
+
+void Relay::HandleSnapshot(const api::Snapshot& snapshot, api::SnapshotResult& result) {
+  result.set_id(snapshot.id());
+  absl::Status status;
+  if (plane_ != nullptr) {
+    status = plane_->Apply(snapshot);
+  } else {
+    auto plane = DataPlane::Start(snapshot, options_);
+    status = plane.status();
+    if (plane.ok()) {
+      plane_ = *std::move(plane);
+      spdlog::info("forwarding");
+      sd_notify(0, "READY=1\nSTATUS=forwarding");
+    } else {
+      fatal_ = std::string(status.message());
+    }
+  }
+  result.set_accepted(status.ok());
+  result.set_error(std::string(status.message()));
+  result.set_restart_required(absl::IsFailedPrecondition(status));
+}
+
+void Relay::FillStatus(api::RelayStatus& status) const {
+  status.set_version(BRIDGEHEAD_VERSION);
+  status.set_pid(static_cast<uint32_t>(getpid()));
+  status.set_start_time_unix(static_cast<uint64_t>(start_));
+  if (plane_ == nullptr) {
+    status.set_problem("waiting for a configuration from bridgehead-ctrl");
+  } else {
+    plane_->FillStatus(status);
+  }
+}
+
+int Relay::Run() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  // Before any thread starts, so that all inherit it.
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+
+  absl::Status status = TakeRunDir();
+  if (!status.ok()) {
+    fmt::print(stderr, "bridgehead-relay: {}\n", std::string(status.message()));
+    return 1;
+  }
+  auto server = ApiServer::Listen(
+      options_.run_dir + "/" + kRelaySocketName, BRIDGEHEAD_VERSION,
+      [this](const api::Request& request, api::Response& response) { Handle(request, response); });
+  if (!server.ok()) {
+    fmt::print(stderr, "bridgehead-relay: {}\n", std::string(server.status().message()));
+    return 1;
+  }
+  spdlog::info("bridgehead-relay {} waits for bridgehead-ctrl on {}/{}", BRIDGEHEAD_VERSION,
+               options_.run_dir, kRelaySocketName);
+  while (true) {
+    (*server)->Poll(plane_ ? kTickMs : -1, signal_fd);
+    if (fatal_) {
+      (*server)->Flush(1000);
+      fmt::print(stderr, "bridgehead-relay: {}\n", *fatal_);
+      return 2;
+    }
+    struct signalfd_siginfo info {};
+    if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) break;
+    if (plane_) plane_->Tick();
+  }
+  spdlog::info("stopping");
+  sd_notify(0, "STOPPING=1");
+  plane_.reset();
+  return 0;
+}
+
+// The XDP program: beside this executable when that lies in a build directory, else where it was
+// installed.
+std::string FindSteerProgram() {
+  std::error_code error;
+  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  auto built = self.parent_path().parent_path() / "bpf" / "steer.bpf.o";
+  if (!error && std::filesystem::exists(built, error)) return built;
+  return BRIDGEHEAD_STEER_PROGRAM;
+}
+
+}  // namespace
+}  // namespace bridgehead
+
+int main(int argc, char** argv) {
+  CLI::App app{"Bridgehead's data plane: forwards WebRTC media between clients and bridges."};
+  bridgehead::DataPlaneOptions options;
+  options.run_dir = bridgehead::kDefaultRunDir;
+  options.steer_program = bridgehead::FindSteerProgram();
+  std::string log_level = "info";
+  app.add_option("--run-dir", options.run_dir, "directory of the control socket and the counters")
+      ->capture_default_str();
+  app.add_option("--steer-program", options.steer_program, "XDP object file for device: ports")
+      ->capture_default_str();
+  app.add_option("--log-level", log_level, "what to log")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.set_version_flag("--version", BRIDGEHEAD_VERSION);
+  CLI11_PARSE(app, argc, argv);
+  spdlog::set_default_logger(spdlog::stderr_logger_st("relay"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l relay: %v");
+  spdlog::set_level(spdlog::level::from_str(log_level));
+  return bridgehead::Relay(std::move(options)).Run();
+}

@@ -1,0 +1,18 @@
+// Stage 4, admit (slow path): a packet without a session. Does it make one?
+//
+// Endpoint flows begin with a STUN Binding Request from the client (RFC 8445): the bridge can not
+// speak first, and drops anything else from an unknown address itself. So that is the only thing
+// that creates a session here. Everything about the request is checked before a record, a port or a
+// count is taken.
+#pragma once
+
+#include "relay/session/shard.h"
+#include "relay/walk/packet.h"
+#include "relay/walk/snapshot.h"
+
+namespace bridgehead {
+
+// Sets packet.flow to the new session's flow towards the bridge, or names the drop.
+Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32_t now);
+
+}  // namespace bridgehead

@@ -1,0 +1,166 @@
+#include "relay/walk/forwarding.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace bridgehead {
+namespace {
+
+constexpr size_t kMaxAdjacencies = kNoAdjacency;
+
+bool ToAddress(const std::string& bytes, be32& address) {
+  if (bytes.size() != 4) return false;
+  uint32_t raw = 0;
+  memcpy(&raw, bytes.data(), 4);
+  address = be32::FromRaw(raw);
+  return true;
+}
+
+bool ToMac(const std::string& bytes, MacAddress& mac) {
+  if (bytes.size() != mac.size()) return false;
+  memcpy(mac.data(), bytes.data(), mac.size());
+  return true;
+}
+
+uint32_t Mask(uint32_t length) {
+  return length == 0 ? 0 : ~uint32_t{0} << (32 - length);
+}
+
+void SetEthernet(Adjacency& adjacency, const MacAddress& destination, const MacAddress& source) {
+  uint8_t* at = adjacency.l2.data();
+  memcpy(at, destination.data(), 6);
+  memcpy(at + 6, source.data(), 6);
+  at += 12;
+  if (adjacency.next_hop.vlan != 0) {
+    *at++ = kEtherTypeVlan >> 8;
+    *at++ = kEtherTypeVlan & 0xff;
+    *at++ = static_cast<uint8_t>(adjacency.next_hop.vlan >> 8);
+    *at++ = static_cast<uint8_t>(adjacency.next_hop.vlan);
+  }
+  *at++ = Ipv4::kEtherType >> 8;
+  *at++ = Ipv4::kEtherType & 0xff;
+  adjacency.l2_bytes = static_cast<uint8_t>(at - adjacency.l2.data());
+}
+
+}  // namespace
+
+Adjacency& Adjacency::operator=(const Adjacency& other) {
+  next_hop = other.next_hop;
+  state = other.state;
+  l2_bytes = other.l2_bytes;
+  mtu = other.mtu;
+  l2 = other.l2;
+  ifindex = other.ifindex;
+  used.store(other.used.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  return *this;
+}
+
+std::shared_ptr<const Forwarding> Forwarding::Build(const api::Routing& routing,
+                                                    const std::vector<MacAddress>& port_macs,
+                                                    const Forwarding* before) {
+  auto built = std::make_shared<Forwarding>();
+  for (const api::Interface& from : routing.interfaces()) {
+    Interface to{static_cast<uint8_t>(from.port()), static_cast<uint16_t>(from.vlan()),
+                 static_cast<uint16_t>(std::min<uint32_t>(from.mtu(), 0xffff)), from.ifindex(),
+                 MacAddress{}};
+    if (!ToMac(from.mac(), to.mac) && from.port() < port_macs.size()) {
+      to.mac = port_macs[from.port()];
+    }
+    built->interfaces_.push_back(to);
+  }
+  for (const api::Route& route : routing.routes()) built->AddRoute(route);
+  for (size_t length = built->routes_.size(); length-- > 0;) {
+    if (!built->routes_[length].empty()) built->lengths_.push_back(static_cast<uint8_t>(length));
+  }
+  if (before != nullptr) built->KeepNumbers(*before);
+  built->AddNeighbours(routing);
+  return built;
+}
+
+void Forwarding::AddRoute(const api::Route& route) {
+  be32 prefix;
+  if (!ToAddress(route.prefix(), prefix) || route.prefix_length() > 32) return;
+  RouteEntry entry{static_cast<uint16_t>(route.interface()), route.gateway().empty(),
+                   route.unreachable(), be32()};
+  if (!entry.unreachable) {
+    if (route.interface() >= interfaces_.size()) return;
+    if (!entry.on_link && !ToAddress(route.gateway(), entry.gateway)) return;
+  }
+  uint32_t key = prefix.ToHost() & Mask(route.prefix_length());
+  if (routes_[route.prefix_length()].emplace(key, entry).second) ++route_count_;
+}
+
+// The numbering goes on where `before` stops if nothing a session relies on has changed: the same
+// interfaces and routes, and not too many numbers without a neighbour.
+void Forwarding::KeepNumbers(const Forwarding& before) {
+  generation_ = before.generation_;
+  size_t dead = 0;
+  for (const Adjacency& adjacency : before.adjacencies_) {
+    dead += adjacency.state == Adjacency::State::kUnresolved;
+  }
+  bool same = interfaces_ == before.interfaces_ && routes_ == before.routes_ &&
+              dead <= before.adjacencies_.size() / 2 + 64;
+  if (!same) {
+    ++generation_;
+    return;
+  }
+  adjacencies_ = before.adjacencies_;
+  numbers_ = before.numbers_;
+  for (Adjacency& adjacency : adjacencies_) adjacency.state = Adjacency::State::kUnresolved;
+}
+
+void Forwarding::AddNeighbours(const api::Routing& routing) {
+  for (const api::Neighbour& neighbour : routing.neighbours()) {
+    if (neighbour.interface() >= interfaces_.size()) continue;
+    const Interface& interface = interfaces_[neighbour.interface()];
+    NextHop hop{interface.port, interface.vlan, be32()};
+    if (!ToAddress(neighbour.address(), hop.address)) continue;
+    auto [entry, added] = numbers_.try_emplace(hop, static_cast<uint16_t>(adjacencies_.size()));
+    if (added) {
+      if (adjacencies_.size() >= kMaxAdjacencies) {
+        numbers_.erase(entry);
+        return;
+      }
+      adjacencies_.emplace_back();
+    }
+    Adjacency& adjacency = adjacencies_[entry->second];
+    adjacency.next_hop = hop;
+    adjacency.mtu = interface.mtu;
+    adjacency.ifindex = interface.ifindex;
+    MacAddress mac;
+    if (ToMac(neighbour.mac(), mac)) {
+      SetEthernet(adjacency, mac, interface.mac);
+      adjacency.state = Adjacency::State::kResolved;
+    } else {
+      adjacency.state = Adjacency::State::kFailed;
+    }
+  }
+}
+
+std::optional<NextHop> Forwarding::Route(be32 destination) const {
+  for (uint8_t length : lengths_) {
+    auto found = routes_[length].find(destination.ToHost() & Mask(length));
+    if (found == routes_[length].end()) continue;
+    const RouteEntry& entry = found->second;
+    if (entry.unreachable) return std::nullopt;
+    const Interface& interface = interfaces_[entry.interface];
+    return NextHop{interface.port, interface.vlan, entry.on_link ? destination : entry.gateway};
+  }
+  return std::nullopt;
+}
+
+uint16_t Forwarding::Find(const NextHop& next_hop) const {
+  auto found = numbers_.find(next_hop);
+  return found == numbers_.end() ? kNoAdjacency : found->second;
+}
+
+uint32_t Forwarding::IfindexOf(const NextHop& next_hop) const {
+  for (const Interface& interface : interfaces_) {
+    if (interface.port == next_hop.port && interface.vlan == next_hop.vlan) {
+      return interface.ifindex;
+    }
+  }
+  return 0;
+}
+
+}  // namespace bridgehead

@@ -1,0 +1,82 @@
+// A packet on its walk: where its bytes are, what the stages found out so far, and how it ends.
+//
+// The walk's stages know packets only as this record, so that the relay, the unit tests, the
+// fuzzers and the benchmarks run the same code; walk/worker.cc makes it from an mbuf and back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "relay/net/family.h"
+#include "relay/session/flow.h"
+#include "relay/walk/drop.h"
+
+namespace bridgehead {
+
+enum class Verdict : uint8_t {
+  kOpen,      // the walk goes on
+  kTransmit,  // rewritten; send on port `egress`
+  kHandoff,   // owned by worker `egress`
+  kHold,      // rewritten but for the Ethernet header; its next hop is not resolved
+  kDrop,      // see `drop`
+};
+
+// What the NIC said about the packet's checksums.
+enum ChecksumFlags : uint8_t {
+  kIpChecksumGood = 1,
+  kIpChecksumBad = 2,
+  kUdpChecksumGood = 4,
+  kUdpChecksumBad = 8,
+};
+
+// Properties of the port a packet came in on that the parser needs.
+struct PortTraits {
+  MacAddress mac{};
+  bool check_mac = false;            // refuse frames for other stations
+  bool verify_udp_checksum = true;   // in software, where the NIC did not
+  bool partial_checksums = false;    // kernel sockets behind a veth or virtio leave them unfinished
+  bool tx_checksum_offload = false;  // on the way out, the port can finish a UDP checksum itself
+};
+
+struct alignas(64) Packet {
+  uint8_t* frame = nullptr;  // first byte of the Ethernet header
+  void* buffer = nullptr;    // the owner's handle, not touched by the walk
+  uint32_t length = 0;       // bytes from `frame` on; the parser cuts padding off
+  uint16_t ip_length = 0;    // IP total length
+  uint8_t ip_offset = 0;     // from `frame` to the IP header
+  uint8_t port = 0;          // ingress, index of the port
+  uint8_t checksum_flags = 0;
+  bool partial_checksum = false;  // the UDP checksum covers the pseudo header only
+  bool offload_checksum = false;  // the egress port is to finish the UDP checksum
+  Verdict verdict = Verdict::kOpen;
+  Drop drop = Drop::kNone;
+  uint8_t egress = 0;      // port (kTransmit) or worker (kHandoff)
+  bool nat_reply = false;  // destination is a NAT address and one of its ports
+  uint16_t nat_address = 0;
+  uint16_t vlan = 0;  // ingress VLAN id, 0: untagged
+  uint64_t hash = 0;  // of the flow table
+  Flow<Ipv4>* flow = nullptr;
+
+  // Only after the parser has accepted the packet.
+  template <class Family>
+  typename Family::Header& Ip() const {
+    return *reinterpret_cast<typename Family::Header*>(frame + ip_offset);
+  }
+  template <class Family>
+  UdpHeader& Udp() const {
+    return *reinterpret_cast<UdpHeader*>(frame + ip_offset + Family::kHeaderBytes);
+  }
+  // Addresses and ports stand next to each other in a packet without IP options.
+  const FlowKey<Ipv4>& Key() const {
+    return *reinterpret_cast<const FlowKey<Ipv4>*>(frame + ip_offset +
+                                                   offsetof(Ipv4Header, source));
+  }
+
+  void End(Drop reason) {
+    verdict = Verdict::kDrop;
+    drop = reason;
+  }
+};
+static_assert(sizeof(Packet) == 64);
+
+}  // namespace bridgehead

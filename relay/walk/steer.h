@@ -1,0 +1,76 @@
+// Stage 2, steer: which worker owns this packet's session?
+//
+// A reply to a NAT port: the owner of the port's partition. Everything else: a function of the
+// client's address and port alone, the Toeplitz hash and redirection table that NICs use, so that a
+// NIC which spreads by the same fields already delivers to the owner and this stage only confirms
+// it. The client is the source, unless the source is a bridge in destination NAT.
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include "relay/net/toeplitz.h"
+#include "relay/session/nat_ports.h"
+#include "relay/walk/packet.h"
+#include "relay/walk/snapshot.h"
+
+namespace bridgehead {
+
+// Fixed for the life of the relay.
+class Steering {
+ public:
+  static constexpr size_t kTableSize = 128;  // redirection table entries, as most NICs have
+
+  Steering(size_t workers, uint16_t nat_first, uint16_t nat_last)
+      : workers_(workers), nat_first_(nat_first) {
+    for (size_t i = 0; i < kTableSize; ++i) table_[i] = static_cast<uint8_t>(i % workers);
+    for (size_t w = 0; w < workers; ++w) {
+      PortPartition part = PartitionOf(nat_first, nat_last, w, workers);
+      port_owner_.insert(port_owner_.end(), part.count, static_cast<uint8_t>(w));
+    }
+  }
+
+  size_t workers() const { return workers_; }
+  // `port` must be one of the NAT ports.
+  uint8_t OwnerOfNatPort(uint16_t port) const { return port_owner_[port - nat_first_]; }
+
+  uint8_t OwnerOfClient(be32 address, be16 port) const {
+    uint8_t input[6];
+    uint32_t raw_address = address.Raw();
+    uint16_t raw_port = port.Raw();
+    memcpy(input, &raw_address, 4);
+    memcpy(input + 4, &raw_port, 2);
+    return table_[toeplitz_.Hash(input) % kTableSize];
+  }
+
+ private:
+  size_t workers_;
+  uint16_t nat_first_;
+  std::array<uint8_t, kTableSize> table_{};
+  std::vector<uint8_t> port_owner_;
+  ToeplitzTable<6> toeplitz_;
+};
+
+// Notes whether the packet is a reply to a NAT port; the look-up needs that too.
+inline const LocalAddress* Classify(Packet& packet, const Snapshot& snapshot) {
+  const FlowKey<Ipv4>& key = packet.Key();
+  const LocalAddress* local = snapshot.local.Find(key.destination);
+  uint16_t port = key.destination_port.ToHost();
+  packet.nat_reply = local != nullptr && local->nat_address >= 0 &&
+                     port >= snapshot.nat_first_port && port <= snapshot.nat_last_port;
+  if (packet.nat_reply) packet.nat_address = static_cast<uint16_t>(local->nat_address);
+  return local;
+}
+
+// After Classify, whose result `local` is.
+inline uint8_t OwnerOf(const Packet& packet, const LocalAddress* local, const Snapshot& snapshot,
+                       const Steering& steering) {
+  const FlowKey<Ipv4>& key = packet.Key();
+  if (packet.nat_reply) return steering.OwnerOfNatPort(key.destination_port.ToHost());
+  bool to_listener =
+      local != nullptr && snapshot.FindListener(*local, key.destination_port.ToHost()) != nullptr;
+  return to_listener ? steering.OwnerOfClient(key.source, key.source_port)
+                     : steering.OwnerOfClient(key.destination, key.destination_port);
+}
+
+}  // namespace bridgehead

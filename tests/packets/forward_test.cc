@@ -1,0 +1,384 @@
+// The walk, packet in and packet out, byte for byte: both NAT modes, one and two workers.
+#include <gtest/gtest.h>
+
+#include "tests/support/walk_harness.h"
+
+namespace bridgehead::test {
+namespace {
+
+using Frame = test::Packet;
+
+struct Mode {
+  bool source_nat;
+  size_t workers;
+};
+
+std::string ModeName(const testing::TestParamInfo<Mode>& info) {
+  return std::string(info.param.source_nat ? "Source" : "Destination") +
+         std::to_string(info.param.workers);
+}
+
+// The NAT port a forwarded frame carries, host order.
+uint16_t SourcePort(const Bytes& frame, size_t ip = 14) {
+  return static_cast<uint16_t>(frame[ip + 20] << 8 | frame[ip + 21]);
+}
+
+class Forward : public testing::TestWithParam<Mode> {
+ protected:
+  Forward() : harness_(BasicSnapshot(GetParam().source_nat), {.workers = GetParam().workers}) {}
+
+  static Frame FromClient(uint16_t port = 40000) {
+    return Frame().Eth(kGateway, kRelayWan).IPv4("203.0.113.7", "198.51.100.10").Udp(port, 10000);
+  }
+  // What must leave towards the bridge: `frame` with everything rewritten.
+  Bytes AtBridge(std::span<const uint8_t> payload, uint16_t port, uint8_t ttl = 63) const {
+    Frame frame = Frame().Eth(kRelayLan, kBridge);
+    if (GetParam().source_nat) {
+      frame.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
+    } else {
+      frame.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
+    }
+    return frame.Ttl(ttl).Payload(payload).Build();
+  }
+  Frame FromBridge(uint16_t port) const {
+    Frame frame = Frame().Eth(kBridge, kRelayLan);
+    if (GetParam().source_nat) return frame.IPv4("10.8.0.11", "10.8.0.2").Udp(10000, port);
+    return frame.IPv4("10.8.0.11", "203.0.113.7").Udp(10000, 40000);
+  }
+  static Bytes AtClient(std::string_view payload) {
+    return Frame()
+        .Eth(kRelayWan, kGateway)
+        .IPv4("198.51.100.10", "203.0.113.7")
+        .Udp(10000, 40000)
+        .Ttl(63)
+        .Payload(payload)
+        .Build();
+  }
+  // Establishes the session of 203.0.113.7:40000; returns the port the bridge sees.
+  uint16_t Establish() {
+    Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
+    EXPECT_EQ(out.verdict, Verdict::kTransmit);
+    EXPECT_EQ(out.drop, Drop::kNone);
+    return out.frame.empty() ? uint16_t{0} : SourcePort(out.frame);
+  }
+  uint64_t Dropped(Drop drop) {
+    uint64_t sum = 0;
+    for (size_t w = 0; w < harness_.workers(); ++w) {
+      sum += harness_.counters(w).drops[DropIndex(drop)].Get();
+    }
+    return sum;
+  }
+
+  WalkHarness harness_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Modes, Forward,
+                         testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{false, 1},
+                                         Mode{false, 2}),
+                         ModeName);
+
+TEST_P(Forward, BindingRequestCreatesASessionAndLeavesRewritten) {
+  Bytes stun = StunRequest();
+  Outcome out = harness_.Send(kWan, FromClient().Payload(stun).Build());
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  EXPECT_EQ(out.port, kLan);
+  EXPECT_EQ(out.frame, AtBridge(stun, SourcePort(out.frame)));
+  if (GetParam().source_nat) {
+    EXPECT_GE(SourcePort(out.frame), 20000);
+    EXPECT_LE(SourcePort(out.frame), 59999);
+  }
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 1u);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_unconfirmed), 1u);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::nat_ports_in_use), GetParam().source_nat ? 1u : 0u);
+}
+
+TEST_P(Forward, ReplyGoesBackToTheClient) {
+  uint16_t port = Establish();
+  Outcome out = harness_.Send(kLan, FromBridge(port).Payload("answer").Build());
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  EXPECT_EQ(out.port, kWan);
+  EXPECT_EQ(out.frame, AtClient("answer"));
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_unconfirmed), 0u);
+}
+
+TEST_P(Forward, MediaFollowsInBothDirections) {
+  uint16_t port = Establish();
+  for (int i = 0; i < 3; ++i) {
+    Outcome up = harness_.Send(kWan, FromClient().Payload("media up").Build());
+    EXPECT_EQ(up.frame, AtBridge(Bytes{'m', 'e', 'd', 'i', 'a', ' ', 'u', 'p'}, port));
+    Outcome down = harness_.Send(kLan, FromBridge(port).Payload("media down").Build());
+    EXPECT_EQ(down.frame, AtClient("media down"));
+  }
+  uint64_t to_bridge = 0, to_client = 0;
+  for (size_t w = 0; w < harness_.workers(); ++w) {
+    to_bridge += harness_.counters(w).listeners[0].packets_to_bridge.Get();
+    to_client += harness_.counters(w).bridges[0].packets_to_client.Get();
+  }
+  EXPECT_EQ(to_bridge, 4u);
+  EXPECT_EQ(to_client, 3u);
+}
+
+TEST_P(Forward, EveryWorkerHandsOffToTheSameOwner) {
+  uint16_t port = Establish();
+  for (size_t first = 0; first < GetParam().workers; ++first) {
+    EXPECT_EQ(harness_.Send(kWan, FromClient().Payload("x").Build(), first).verdict,
+              Verdict::kTransmit);
+    EXPECT_EQ(harness_.Send(kLan, FromBridge(port).Payload("x").Build(), first).verdict,
+              Verdict::kTransmit);
+  }
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
+}
+
+TEST_P(Forward, SameFlowTwiceInOneBurstMakesOneSession) {
+  Bytes request = FromClient().Payload(StunRequest()).Build();
+  auto out = harness_.Send(kWan, {request, request, FromClient().Payload("early").Build()});
+  for (const Outcome& one : out) EXPECT_EQ(one.verdict, Verdict::kTransmit);
+  EXPECT_EQ(out[0].frame, out[1].frame);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
+}
+
+TEST_P(Forward, ManyClientsKeepTheirOwnMapping) {
+  std::vector<Bytes> requests;
+  for (uint16_t i = 0; i < 500; ++i) {
+    requests.push_back(FromClient(static_cast<uint16_t>(30000 + i)).Payload(StunRequest()).Build());
+  }
+  auto up = harness_.Send(kWan, requests);
+  for (uint16_t i = 0; i < 500; ++i) {
+    ASSERT_EQ(up[i].verdict, Verdict::kTransmit);
+    uint16_t seen = SourcePort(up[i].frame);
+    Frame reply = Frame().Eth(kBridge, kRelayLan);
+    if (GetParam().source_nat) {
+      reply.IPv4("10.8.0.11", "10.8.0.2").Udp(10000, seen);
+    } else {
+      EXPECT_EQ(seen, 30000 + i);
+      reply.IPv4("10.8.0.11", "203.0.113.7").Udp(10000, seen);
+    }
+    Outcome down = harness_.Send(kLan, reply.Payload("r").Build());
+    EXPECT_EQ(down.frame, Frame()
+                              .Eth(kRelayWan, kGateway)
+                              .IPv4("198.51.100.10", "203.0.113.7")
+                              .Udp(10000, static_cast<uint16_t>(30000 + i))
+                              .Ttl(63)
+                              .Payload("r")
+                              .Build());
+  }
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 500u);
+}
+
+TEST_P(Forward, EthernetPaddingIsCutOff) {
+  Establish();
+  Outcome out = harness_.Send(kWan, FromClient().Payload("x").Trailer(17).Build());
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  EXPECT_EQ(out.frame.size(), 14u + 20 + 8 + 1);
+}
+
+TEST_P(Forward, UdpWithoutChecksumStaysWithout) {
+  uint16_t port = Establish();
+  Outcome out = harness_.Send(kWan, FromClient().Payload("x").UdpChecksum(0).Build());
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  Frame expected = Frame().Eth(kRelayLan, kBridge);
+  if (GetParam().source_nat) {
+    expected.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
+  } else {
+    expected.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
+  }
+  EXPECT_EQ(out.frame, expected.Ttl(63).Payload("x").UdpChecksum(0).Build());
+}
+
+// Every payload word once, so that each checksum value appears, the wrap to all ones included.
+TEST_P(Forward, IncrementalChecksumsEqualFullOnes) {
+  uint16_t port = Establish();
+  std::vector<Bytes> frames, expected;
+  for (uint32_t word = 0; word < 65536; ++word) {
+    Bytes payload = {static_cast<uint8_t>(word >> 8), static_cast<uint8_t>(word)};
+    frames.push_back(FromClient().Payload(payload).Build());
+    expected.push_back(AtBridge(payload, port));
+  }
+  auto out = harness_.Send(kWan, frames);
+  for (uint32_t word = 0; word < 65536; ++word) ASSERT_EQ(out[word].frame, expected[word]);
+}
+
+TEST_P(Forward, TtlAndTosAndIdAreAsARouterLeavesThem) {
+  uint16_t port = Establish();
+  for (int ttl : {2, 3, 64, 128, 255}) {
+    Outcome out = harness_.Send(kWan, FromClient()
+                                          .Ttl(static_cast<uint8_t>(ttl))
+                                          .Tos(0xb8)
+                                          .Id(0x1234)
+                                          .DontFragment()
+                                          .Payload("ef")
+                                          .Build());
+    Frame expected = Frame().Eth(kRelayLan, kBridge);
+    if (GetParam().source_nat) {
+      expected.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
+    } else {
+      expected.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
+    }
+    EXPECT_EQ(out.frame, expected.Ttl(static_cast<uint8_t>(ttl - 1))
+                             .Tos(0xb8)
+                             .Id(0x1234)
+                             .DontFragment()
+                             .Payload("ef")
+                             .Build());
+  }
+}
+
+class PartialChecksums : public Forward {
+ protected:
+  PartialChecksums() {
+    harness_.~WalkHarness();
+    new (&harness_) WalkHarness(BasicSnapshot(GetParam().source_nat),
+                                {.workers = GetParam().workers, .partial_checksums = true});
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Modes, PartialChecksums, testing::Values(Mode{true, 1}, Mode{false, 2}),
+                         ModeName);
+
+TEST_P(PartialChecksums, AreCompletedInBothDirections) {
+  Bytes stun = StunRequest();
+  Outcome up = harness_.Send(kWan, FromClient().Payload(stun).PartialUdpChecksum().Build());
+  ASSERT_EQ(up.verdict, Verdict::kTransmit);
+  uint16_t port = SourcePort(up.frame);
+  EXPECT_EQ(up.frame, AtBridge(stun, port));
+  Outcome down = harness_.Send(kLan, FromBridge(port).Payload("odd").PartialUdpChecksum().Build());
+  EXPECT_EQ(down.frame, AtClient("odd"));
+  // Full checksums on the same port are updated as ever.
+  EXPECT_EQ(harness_.Send(kLan, FromBridge(port).Payload("odd").Build()).frame, AtClient("odd"));
+}
+
+TEST(PartialChecksum, IsLeftToAPortThatFinishesItItself) {
+  WalkHarness harness(BasicSnapshot(true),
+                      {.partial_checksums = true, .tx_checksum_offload = true});
+  Bytes stun = StunRequest();
+  Outcome up = harness.Send(kWan, Frame()
+                                      .Eth(kGateway, kRelayWan)
+                                      .IPv4("203.0.113.7", "198.51.100.10")
+                                      .Udp(40000, 10000)
+                                      .Payload(stun)
+                                      .PartialUdpChecksum()
+                                      .Build());
+  ASSERT_EQ(up.verdict, Verdict::kTransmit);
+  EXPECT_EQ(up.frame, Frame()
+                          .Eth(kRelayLan, kBridge)
+                          .IPv4("10.8.0.2", "10.8.0.11")
+                          .Udp(SourcePort(up.frame), 10000)
+                          .Ttl(63)
+                          .Payload(stun)
+                          .PartialUdpChecksum()
+                          .Build());
+}
+
+class Vlans : public testing::TestWithParam<Mode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, Vlans, testing::Values(Mode{true, 1}, Mode{false, 2}), ModeName);
+
+// Tag on one side, none on the other: the frame grows and shrinks in place.
+TEST_P(Vlans, TagIsAddedAndTakenOff) {
+  api::Snapshot snapshot = BasicSnapshot(GetParam().source_nat);
+  snapshot.mutable_routing()->mutable_interfaces(0)->set_vlan(7);
+  WalkHarness harness(snapshot, {.workers = GetParam().workers});
+  Bytes stun = StunRequest();
+  Outcome up = harness.Send(kWan, Frame()
+                                      .Eth(kGateway, kRelayWan)
+                                      .Vlan(7)
+                                      .IPv4("203.0.113.7", "198.51.100.10")
+                                      .Udp(40000, 10000)
+                                      .Payload(stun)
+                                      .Build());
+  ASSERT_EQ(up.verdict, Verdict::kTransmit);
+  uint16_t port = SourcePort(up.frame);
+  std::string seen = GetParam().source_nat ? "10.8.0.2" : "203.0.113.7";
+  EXPECT_EQ(up.frame, Frame()
+                          .Eth(kRelayLan, kBridge)
+                          .IPv4(seen, "10.8.0.11")
+                          .Udp(port, 10000)
+                          .Ttl(63)
+                          .Payload(stun)
+                          .Build());
+  Outcome down = harness.Send(kLan, Frame()
+                                        .Eth(kBridge, kRelayLan)
+                                        .IPv4("10.8.0.11", seen)
+                                        .Udp(10000, port)
+                                        .Payload("d")
+                                        .Build());
+  EXPECT_EQ(down.frame, Frame()
+                            .Eth(kRelayWan, kGateway)
+                            .Vlan(7)
+                            .IPv4("198.51.100.10", "203.0.113.7")
+                            .Udp(10000, 40000)
+                            .Ttl(63)
+                            .Payload("d")
+                            .Build());
+}
+
+TEST(Listeners, RangeMapsPortByPortAndBridgePortShifts) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  auto& range = *snapshot.add_media();
+  range = snapshot.media(0);
+  range.set_name("range");
+  range.set_address(AddressBytes("198.51.100.11"));
+  range.mutable_ports()->set_first(10000);
+  range.mutable_ports()->set_last(10050);
+  range.set_bridge_first_port(12000);
+  WalkHarness harness(snapshot, {});
+  for (int port : {10000, 10025, 10050}) {
+    Outcome out = harness.Send(kWan, Frame()
+                                         .Eth(kGateway, kRelayWan)
+                                         .IPv4("203.0.113.7", "198.51.100.11")
+                                         .Udp(40000, static_cast<uint16_t>(port))
+                                         .Payload(StunRequest())
+                                         .Build());
+    ASSERT_EQ(out.verdict, Verdict::kTransmit) << port;
+    EXPECT_EQ(out.frame[36] << 8 | out.frame[37], port + 2000);
+  }
+  Outcome out = harness.Send(kWan, Frame()
+                                       .Eth(kGateway, kRelayWan)
+                                       .IPv4("203.0.113.7", "198.51.100.11")
+                                       .Udp(40000, 10051)
+                                       .Payload(StunRequest())
+                                       .Build());
+  EXPECT_EQ(out.drop, Drop::kNotForUs);
+}
+
+// One port, one address for everything: a listener and the NAT ports side by side.
+TEST(OneArmed, ListenerAndNatPortsShareAnAddressAndAPort) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  auto& routing = *snapshot.mutable_routing();
+  routing.mutable_interfaces()->DeleteSubrange(1, 1);
+  routing.mutable_routes(2)->set_interface(0);
+  routing.mutable_neighbours(1)->set_interface(0);
+  snapshot.mutable_nat()->set_addresses(0, AddressBytes("198.51.100.10"));
+  WalkHarness harness(snapshot, {.nat_addresses = {"198.51.100.10"}});
+  Bytes stun = StunRequest();
+  Outcome up = harness.Send(kWan, Frame()
+                                      .Eth(kGateway, kRelayWan)
+                                      .IPv4("203.0.113.7", "198.51.100.10")
+                                      .Udp(40000, 10000)
+                                      .Payload(stun)
+                                      .Build());
+  ASSERT_EQ(up.verdict, Verdict::kTransmit);
+  uint16_t port = SourcePort(up.frame);
+  EXPECT_EQ(up.frame, Frame()
+                          .Eth(kRelayWan, kBridge)
+                          .IPv4("198.51.100.10", "10.8.0.11")
+                          .Udp(port, 10000)
+                          .Ttl(63)
+                          .Payload(stun)
+                          .Build());
+  Outcome down = harness.Send(kWan, Frame()
+                                        .Eth(kBridge, kRelayWan)
+                                        .IPv4("10.8.0.11", "198.51.100.10")
+                                        .Udp(10000, port)
+                                        .Payload("d")
+                                        .Build());
+  EXPECT_EQ(down.frame, Frame()
+                            .Eth(kRelayWan, kGateway)
+                            .IPv4("198.51.100.10", "203.0.113.7")
+                            .Udp(10000, 40000)
+                            .Ttl(63)
+                            .Payload("d")
+                            .Build());
+}
+
+}  // namespace
+}  // namespace bridgehead::test

@@ -1,0 +1,342 @@
+// Sessions over time: expiry, limits, ports, reloads, next hops. The clock moves only when told.
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/walk_harness.h"
+
+namespace bridgehead::test {
+namespace {
+
+using Frame = test::Packet;
+
+Bytes Request(uint16_t port, std::string_view client = "203.0.113.7",
+              std::string_view listener = "198.51.100.10") {
+  return Frame()
+      .Eth(kGateway, kRelayWan)
+      .IPv4(client, listener)
+      .Udp(port, 10000)
+      .Payload(StunRequest())
+      .Build();
+}
+Bytes Media(uint16_t port) {
+  return Frame()
+      .Eth(kGateway, kRelayWan)
+      .IPv4("203.0.113.7", "198.51.100.10")
+      .Udp(port, 10000)
+      .Payload("media")
+      .Build();
+}
+uint16_t NatPort(const Outcome& up) {
+  return static_cast<uint16_t>(up.frame.at(34) << 8 | up.frame.at(35));
+}
+Bytes Reply(uint16_t nat_port) {
+  return Frame()
+      .Eth(kBridge, kRelayLan)
+      .IPv4("10.8.0.11", "10.8.0.2")
+      .Udp(10000, nat_port)
+      .Payload("reply")
+      .Build();
+}
+
+class Sessions : public testing::TestWithParam<size_t> {};
+INSTANTIATE_TEST_SUITE_P(Workers, Sessions, testing::Values(1, 2));
+
+TEST_P(Sessions, UnconfirmedEndsAfterItsShortTime) {
+  WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
+  harness.Send(kWan, Request(40000));
+  harness.Advance(5);
+  // The client's own packets do not keep it: only an answer makes a session.
+  EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kTransmit);
+  harness.Advance(6);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 0u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_unconfirmed), 0u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_expired), 1u);
+  EXPECT_EQ(harness.Send(kWan, Media(40000)).drop, Drop::kNotStun);
+}
+
+TEST_P(Sessions, ConfirmedEndsAfterTheIdleTimeoutFromTheLastPacket) {
+  WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
+  uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
+  harness.Send(kLan, Reply(port));
+  harness.Advance(290);
+  EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kTransmit);
+  harness.Advance(290);
+  EXPECT_EQ(harness.Send(kLan, Reply(port)).verdict, Verdict::kTransmit);
+  harness.Advance(299);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 1u);
+  harness.Advance(2);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 0u);
+  EXPECT_EQ(harness.Send(kLan, Reply(port)).drop, Drop::kNoSession);
+}
+
+TEST_P(Sessions, TimeoutsLongerThanTheWheelHold) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_timeouts()->set_idle_seconds(5000);
+  WalkHarness harness(snapshot, {.workers = GetParam()});
+  harness.Send(kLan, Reply(NatPort(harness.Send(kWan, Request(40000)))));
+  harness.Advance(4990);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 1u);
+  harness.Advance(20);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 0u);
+}
+
+TEST_P(Sessions, SameClientGetsItsPortAgainAfterARestart) {
+  uint16_t before = 0, after = 0;
+  for (uint16_t* port : {&before, &after}) {
+    WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
+    *port = NatPort(harness.Send(kWan, Request(40000)));
+  }
+  EXPECT_EQ(before, after);
+}
+
+TEST_P(Sessions, FreedPortRestsForTheQuarantine) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_nat()->mutable_ports()->set_first(20000);
+  WalkHarness harness(snapshot, {.workers = GetParam()});
+  uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
+  harness.Advance(11);  // unconfirmed: gone
+  EXPECT_EQ(harness.Sum(&WorkerCounters::nat_ports_quarantined), 1u);
+  harness.Advance(100);
+  EXPECT_NE(NatPort(harness.Send(kWan, Request(40000))), port);
+  harness.Advance(150);
+  EXPECT_EQ(NatPort(harness.Send(kWan, Request(40000))), port);
+}
+
+TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_nat()->mutable_ports()->set_first(20000);
+  snapshot.mutable_nat()->mutable_ports()->set_last(20009);
+  snapshot.mutable_timeouts()->set_quarantine_seconds(5);
+  WalkHarness harness(snapshot,
+                      {.workers = GetParam(), .nat_first_port = 20000, .nat_last_port = 20009});
+  std::set<uint16_t> ports;
+  size_t refused = 0;
+  for (uint16_t i = 0; i < 100; ++i) {
+    Outcome out = harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i)));
+    if (out.verdict == Verdict::kTransmit) {
+      EXPECT_TRUE(ports.insert(NatPort(out)).second) << "port used twice";
+    } else {
+      EXPECT_EQ(out.drop, Drop::kNatPortsExhausted);
+      ++refused;
+    }
+  }
+  EXPECT_EQ(ports.size(), 10u);  // every port of every partition
+  EXPECT_EQ(refused, 90u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 10u);
+  harness.Advance(20);
+  EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
+}
+
+TEST_P(Sessions, TableFullLeavesTheOthersAlone) {
+  api::Snapshot snapshot = BasicSnapshot(false);
+  WalkHarness harness(snapshot, {.workers = GetParam(), .max_sessions = 64});
+  size_t made = 0, refused = 0;
+  for (uint16_t i = 0; i < 400; ++i) {
+    Outcome out = harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i)));
+    made += out.verdict == Verdict::kTransmit;
+    refused += out.drop == Drop::kTableFull;
+  }
+  EXPECT_EQ(made, 64 * GetParam());
+  EXPECT_EQ(made + refused, 400u);
+  EXPECT_EQ(harness.Send(kWan, Media(30000)).verdict, Verdict::kTransmit);
+  harness.Advance(11);
+  EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
+}
+
+TEST(Limits, UnconfirmedSessionsAreBoundedApart) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_limits()->set_unconfirmed(8);
+  WalkHarness harness(snapshot, {});
+  uint16_t port = NatPort(harness.Send(kWan, Request(29000)));
+  harness.Send(kLan, Reply(port));
+  for (uint16_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i))).verdict,
+              Verdict::kTransmit);
+  }
+  EXPECT_EQ(harness.Send(kWan, Request(31000)).drop, Drop::kUnconfirmedFull);
+  EXPECT_EQ(harness.Send(kWan, Media(29000)).verdict, Verdict::kTransmit);
+}
+
+TEST(Limits, OneSourceHasItsShare) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_limits()->set_sessions_per_source(3);
+  WalkHarness harness(snapshot, {});
+  for (uint16_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i))).verdict,
+              Verdict::kTransmit);
+  }
+  EXPECT_EQ(harness.Send(kWan, Request(31000)).drop, Drop::kSourceLimit);
+  EXPECT_EQ(harness.Send(kWan, Request(31000, "203.0.113.8")).verdict, Verdict::kTransmit);
+  harness.Advance(11);
+  EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
+}
+
+TEST_P(Sessions, ReloadKeepsSessionsOfARemovedListener) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  auto& other = *snapshot.add_media();
+  other = snapshot.media(0);
+  other.set_name("other");
+  other.set_address(AddressBytes("198.51.100.11"));
+  WalkHarness harness(snapshot, {.workers = GetParam()});
+  Bytes request = Request(40000, "203.0.113.7", "198.51.100.11");
+  uint16_t port = NatPort(harness.Send(kWan, request));
+  harness.Send(kLan, Reply(port));
+
+  snapshot.mutable_media()->DeleteSubrange(1, 1);
+  snapshot.set_id(2);
+  ASSERT_EQ(harness.Switch(snapshot), "");
+  // The live session goes on, both ways; a new client is refused.
+  for (size_t first = 0; first < GetParam(); ++first) {
+    EXPECT_EQ(harness.Send(kWan, request, first).verdict, Verdict::kTransmit);
+    EXPECT_EQ(harness.Send(kLan, Reply(port), first).verdict, Verdict::kTransmit);
+  }
+  EXPECT_EQ(harness.Send(kWan, Request(40001, "203.0.113.7", "198.51.100.11")).drop,
+            Drop::kNotForUs);
+  // With its last session the listener is forgotten.
+  harness.Advance(400);
+  ASSERT_EQ(harness.Switch(snapshot), "");
+  EXPECT_EQ(harness.snapshot().listeners.size(), 1u);
+}
+
+TEST(Reload, BadSnapshotsAreRefusedByKeyAndChangeNothing) {
+  WalkHarness harness(BasicSnapshot(true), {});
+  api::Snapshot bad = BasicSnapshot(true);
+  bad.mutable_media(0)->set_bridge("nobody");
+  EXPECT_EQ(harness.Switch(bad), "media[meet].bridges: no bridge \"nobody\"");
+  bad = BasicSnapshot(true);
+  bad.mutable_media(0)->mutable_ports()->set_last(70000);
+  EXPECT_EQ(harness.Switch(bad), "media[meet].listen: port range is not valid");
+  bad = BasicSnapshot(true);
+  bad.mutable_nat()->clear_addresses();
+  EXPECT_EQ(harness.Switch(bad), "media[meet].nat: source NAT needs dataplane.nat_addresses");
+  EXPECT_EQ(harness.Send(kWan, Request(40000)).verdict, Verdict::kTransmit);
+}
+
+TEST(NextHops, MacChangeReachesLiveSessionsWithoutANewGeneration) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  WalkHarness harness(snapshot, {});
+  harness.Send(kWan, Request(40000));
+  uint32_t generation = harness.snapshot().forwarding->generation();
+  Mac moved = {0x02, 0, 0, 0, 9, 9};
+  snapshot.mutable_routing()->mutable_neighbours(1)->set_mac(MacBytes(moved));
+  ASSERT_EQ(harness.Switch(snapshot), "");
+  EXPECT_EQ(harness.snapshot().forwarding->generation(), generation);
+  Outcome out = harness.Send(kWan, Media(40000));
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  EXPECT_TRUE(std::equal(moved.begin(), moved.end(), out.frame.begin()));
+}
+
+TEST(NextHops, RouteChangeMovesLiveSessions) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  WalkHarness harness(snapshot, {});
+  harness.Send(kWan, Request(40000));
+  auto& route = *snapshot.mutable_routing()->add_routes();
+  route.set_prefix(AddressBytes("10.8.0.11"));
+  route.set_prefix_length(32);
+  route.set_interface(0);
+  route.set_gateway(AddressBytes("198.51.100.1"));
+  ASSERT_EQ(harness.Switch(snapshot), "");
+  Outcome out = harness.Send(kWan, Media(40000));
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  EXPECT_EQ(out.port, kWan);
+}
+
+TEST(NextHops, NoRouteRefusesAdmission) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_routing()->mutable_routes(0)->set_unreachable(true);
+  WalkHarness harness(snapshot, {});
+  EXPECT_EQ(harness.Send(kWan, Request(40000)).drop, Drop::kNoRoute);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_created), 0u);
+}
+
+class Unresolved : public testing::Test {
+ protected:
+  Unresolved() : snapshot_(BasicSnapshot(true)) {
+    snapshot_.mutable_routing()->mutable_neighbours()->DeleteSubrange(1, 1);
+  }
+  api::Snapshot snapshot_;
+};
+
+TEST_F(Unresolved, PacketsWaitAndLeaveInOrder) {
+  WalkHarness harness(snapshot_, {});
+  EXPECT_EQ(harness.Send(kWan, Request(40000)).verdict, Verdict::kHold);
+  EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kHold);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::held), 2u);
+  auto asked = harness.Asked();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].ifindex, 11u);
+  EXPECT_EQ(asked[0].address, Address("10.8.0.11"));
+  EXPECT_TRUE(harness.RetryHeld().empty());
+
+  ASSERT_EQ(harness.Switch(BasicSnapshot(true)), "");
+  auto released = harness.RetryHeld();
+  ASSERT_EQ(released.size(), 2u);
+  uint16_t port = NatPort(released[0]);
+  EXPECT_EQ(released[0].frame, Frame()
+                                   .Eth(kRelayLan, kBridge)
+                                   .IPv4("10.8.0.2", "10.8.0.11")
+                                   .Udp(port, 10000)
+                                   .Ttl(63)
+                                   .Payload(StunRequest())
+                                   .Build());
+  EXPECT_EQ(released[1].frame, Frame()
+                                   .Eth(kRelayLan, kBridge)
+                                   .IPv4("10.8.0.2", "10.8.0.11")
+                                   .Udp(port, 10000)
+                                   .Ttl(63)
+                                   .Payload("media")
+                                   .Build());
+  EXPECT_EQ(harness.Sum(&WorkerCounters::held), 0u);
+}
+
+TEST_F(Unresolved, OnlySoManyWait) {
+  WalkHarness harness(snapshot_, {});
+  harness.Send(kWan, Request(40000));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kHold);
+  EXPECT_EQ(harness.Send(kWan, Media(40000)).drop, Drop::kHoldFull);
+}
+
+TEST_F(Unresolved, TheyAreGivenUpInTime) {
+  WalkHarness harness(snapshot_, {});
+  harness.Send(kWan, Request(40000));
+  harness.Advance(HoldList::kWaitSeconds - 1);
+  EXPECT_TRUE(harness.RetryHeld().empty());
+  harness.Advance(1);
+  auto released = harness.RetryHeld();
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].drop, Drop::kNeighbourFailed);
+}
+
+TEST_F(Unresolved, TheKernelsNoIsTaken) {
+  WalkHarness harness(snapshot_, {});
+  harness.Send(kWan, Request(40000));
+  harness.Advance(2);
+  auto& failed = *snapshot_.mutable_routing()->add_neighbours();
+  failed.set_interface(1);
+  failed.set_address(AddressBytes("10.8.0.11"));
+  ASSERT_EQ(harness.Switch(snapshot_), "");
+  auto released = harness.RetryHeld();
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].drop, Drop::kNeighbourFailed);
+}
+
+TEST(Copy, ReadersSeeWholeSessionsOnly) {
+  WalkHarness harness(BasicSnapshot(true), {.max_sessions = 16});
+  Session<Ipv4> session;
+  for (size_t i = 0; i < 16; ++i) EXPECT_FALSE(harness.shard(0).Copy(i, session));
+  harness.Send(kWan, Request(40000));
+  size_t seen = 0;
+  for (size_t i = 0; i < 16; ++i) {
+    if (!harness.shard(0).Copy(i, session)) continue;
+    ++seen;
+    EXPECT_EQ(session.to_bridge.match.source, Address("203.0.113.7"));
+    EXPECT_FALSE(session.confirmed());
+  }
+  EXPECT_EQ(seen, 1u);
+  harness.Advance(11);
+  for (size_t i = 0; i < 16; ++i) EXPECT_FALSE(harness.shard(0).Copy(i, session));
+}
+
+}  // namespace
+}  // namespace bridgehead::test
