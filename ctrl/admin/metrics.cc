@@ -1,0 +1,214 @@
+#include "ctrl/admin/metrics.h"
+
+#include <utility>
+
+#include <prometheus/text_serializer.h>
+
+#include "ctrl/view/report.h"
+#include "fmt/format.h"
+
+namespace bridgehead::admin {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+using Families = std::vector<MetricFamily>;
+
+// One family in the making.
+class Family {
+ public:
+  Family(Families& families, MetricType type, const std::string& name, const std::string& help)
+      : family_(families.emplace_back()) {
+    family_.name = "bridgehead_" + name;
+    family_.help = help;
+    family_.type = type;
+  }
+  Family& Add(Labels labels, double value) {
+    ClientMetric& metric = family_.metric.emplace_back();
+    metric.label = std::move(labels);
+    (family_.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+    return *this;
+  }
+
+ private:
+  MetricFamily& family_;
+};
+
+double Number(uint64_t value) {
+  return static_cast<double>(value);
+}
+
+template <typename Item>
+struct Series {
+  MetricType type;
+  const char* name;
+  const char* help;
+  uint64_t Item::*field;
+};
+
+constexpr MetricType kCounter = MetricType::Counter;
+constexpr MetricType kGauge = MetricType::Gauge;
+
+void AddCtrl(Families& families, const api::CtrlStatus& status) {
+  auto gauge = [&](const char* name, const char* help, double value) {
+    Family(families, kGauge, name, help).Add({}, value);
+  };
+  Family(families, kGauge, "build_info", "Version of bridgehead-ctrl and of the connected relay.")
+      .Add({{"version", status.version()}, {"relay_version", status.relay_version()}}, 1);
+  gauge("ready", "1 when media can flow: what /readyz says.",
+        view::ReadinessOf(status).ready ? 1 : 0);
+  gauge("relay_connected", "1 when bridgehead-ctrl is connected to the relay.",
+        status.relay_connected());
+  gauge("relay_forwarding", "1 when the relay has its ports open and its workers running.",
+        status.relay_forwarding());
+  gauge("snapshot_accepted", "1 when the relay accepted the last configuration it was sent.",
+        status.snapshot_accepted());
+  gauge("config_last_reload_successful", "1 unless the last reload was refused.",
+        status.last_reload_error().empty() ? 1 : 0);
+  gauge("config_loaded_timestamp_seconds", "When the configuration in force was loaded.",
+        Number(status.config_loaded_unix()));
+  gauge("ctrl_start_time_seconds", "When bridgehead-ctrl started.",
+        Number(status.start_time_unix()));
+  gauge("mirror_routes", "Routes handed to the relay.", status.routes());
+  gauge("mirror_neighbours", "Neighbours handed to the relay.", status.neighbours());
+  Family(families, kCounter, "mirror_resyncs_total",
+         "Times the kernel's routing had to be read anew because notifications were lost.")
+      .Add({}, Number(status.mirror_resyncs()));
+  gauge("warnings", "Warnings in force, as listed by `bridgehead status`.", status.warnings_size());
+}
+
+void AddWorkers(Families& families, const CounterTotals& totals) {
+  using Worker = CounterTotals::WorkerTotal;
+  static constexpr Series<Worker> kSeries[] = {
+      {kCounter, "received_packets_total", "Packets taken from receive queues.", &Worker::received},
+      {kCounter, "forwarded_packets_total", "Packets that a transmit queue accepted.",
+       &Worker::forwarded},
+      {kCounter, "worker_dropped_packets_total", "Packets dropped, for whatever reason.",
+       &Worker::dropped},
+      {kGauge, "held_packets", "Packets that wait for a next hop to resolve.", &Worker::held},
+      {kCounter, "handoff_sent_packets_total",
+       "Packets handed to the worker that owns the session.", &Worker::handoff_sent},
+      {kCounter, "handoff_received_packets_total", "Packets taken over as the session's owner.",
+       &Worker::handoff_received},
+      {kCounter, "tx_handoff_sent_packets_total",
+       "Packets handed to the worker that owns the transmit queue.", &Worker::tx_handoff_sent},
+      {kCounter, "tx_handoff_received_packets_total",
+       "Packets taken over as the transmit queue's owner.", &Worker::tx_handoff_received},
+      {kCounter, "sessions_created_total", "Sessions created.", &Worker::sessions_created},
+      {kCounter, "sessions_expired_total", "Sessions ended by a timeout.",
+       &Worker::sessions_expired},
+      {kGauge, "sessions_active", "Sessions, unconfirmed ones included.", &Worker::sessions_active},
+      {kGauge, "sessions_unconfirmed", "Sessions whose bridge has not answered yet.",
+       &Worker::sessions_unconfirmed},
+      {kGauge, "nat_ports_in_use", "NAT ports in use by sessions.", &Worker::nat_ports_in_use},
+      {kGauge, "nat_ports_quarantined", "Freed NAT ports that may not be used again yet.",
+       &Worker::nat_ports_quarantined},
+      {kCounter, "poll_loops_total", "Turns of the worker's loop.", &Worker::loops},
+      {kCounter, "busy_poll_loops_total", "Turns that found at least one packet.",
+       &Worker::busy_loops},
+      {kGauge, "worker_snapshot_id", "Identifier of the snapshot the worker uses.",
+       &Worker::snapshot_id},
+  };
+  for (const auto& series : kSeries) {
+    Family family(families, series.type, series.name, series.help);
+    for (size_t w = 0; w < totals.workers.size(); ++w) {
+      family.Add({{"worker", fmt::format("{}", w)}}, Number(totals.workers[w].*series.field));
+    }
+  }
+}
+
+void AddPorts(Families& families, const CounterTotals& totals) {
+  using Port = CounterTotals::PortTotal;
+  static constexpr Series<Port> kSeries[] = {
+      {kCounter, "port_received_packets_total", "Packets received on the port.", &Port::rx_packets},
+      {kCounter, "port_received_bytes_total", "Frame bytes received, without FCS.",
+       &Port::rx_bytes},
+      {kCounter, "port_transmitted_packets_total", "Packets transmitted on the port.",
+       &Port::tx_packets},
+      {kCounter, "port_transmitted_bytes_total", "Frame bytes transmitted, without FCS.",
+       &Port::tx_bytes},
+      {kCounter, "port_missed_packets_total",
+       "Packets the port lost before the relay because the receive ring was full.", &Port::missed},
+      {kCounter, "port_no_buffer_packets_total",
+       "Packets the port lost before the relay because no packet buffer was free.",
+       &Port::no_buffer},
+  };
+  for (const auto& series : kSeries) {
+    Family family(families, series.type, series.name, series.help);
+    for (const Port& port : totals.ports) {
+      family.Add({{"port", port.name}}, Number(port.*series.field));
+    }
+  }
+  Family up(families, kGauge, "port_link_up", "1 when the port's link is up.");
+  for (const Port& port : totals.ports) up.Add({{"port", port.name}}, port.link_up);
+}
+
+// Families for listeners or bridges; `what` is the label and the start of the names.
+void AddTraffic(Families& families, const std::string& what,
+                const std::vector<CounterTotals::Traffic>& items) {
+  auto each_way = [&](const std::string& unit, const std::string& help,
+                      uint64_t CounterTotals::Traffic::*to_bridge,
+                      uint64_t CounterTotals::Traffic::*to_client) {
+    Family family(families, kCounter, fmt::format("{}_{}_total", what, unit),
+                  fmt::format("{}, by {} and direction.", help, what));
+    for (const auto& item : items) {
+      family.Add({{what, item.name}, {"direction", "to_bridge"}}, Number(item.*to_bridge));
+      family.Add({{what, item.name}, {"direction", "to_client"}}, Number(item.*to_client));
+    }
+  };
+  using Traffic = CounterTotals::Traffic;
+  each_way("packets", "Packets forwarded", &Traffic::packets_to_bridge,
+           &Traffic::packets_to_client);
+  each_way("bytes", "Bytes forwarded from the IP header on", &Traffic::bytes_to_bridge,
+           &Traffic::bytes_to_client);
+  Family created(families, kCounter, what + "_sessions_created_total",
+                 fmt::format("Sessions created, by {}.", what));
+  for (const auto& item : items) created.Add({{what, item.name}}, Number(item.sessions_created));
+  Family active(families, kGauge, what + "_sessions_active", fmt::format("Sessions, by {}.", what));
+  for (const auto& item : items) active.Add({{what, item.name}}, Number(item.sessions_active));
+}
+
+void AddRelay(Families& families, const CounterTotals& totals) {
+  Family(families, kGauge, "relay_start_time_seconds", "When the relay of these counters started.")
+      .Add({}, Number(totals.start_time_unix));
+  Family(families, kGauge, "session_capacity", "Sessions that the relay has room for.")
+      .Add({}, Number(totals.session_capacity));
+  Family(families, kGauge, "session_memory_bytes", "Memory of the session tables.")
+      .Add({}, Number(totals.session_memory_bytes));
+  Family drops(families, kCounter, "dropped_packets_total",
+               "Packets dropped, by reason (see `bridgehead drops`).");
+  for (const auto& drop : totals.drops) {
+    drops.Add({{"reason", drop.label}}, Number(drop.packets));
+  }
+}
+
+}  // namespace
+
+std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& totals,
+                                         const api::CtrlStatus& status) {
+  Families families;
+  families.reserve(64);  // Family keeps a reference to its element while it lives
+  AddCtrl(families, status);
+  if (!totals) return families;
+  AddRelay(families, *totals);
+  AddWorkers(families, *totals);
+  AddPorts(families, *totals);
+  AddTraffic(families, "listener", totals->listeners);
+  AddTraffic(families, "bridge", totals->bridges);
+  return families;
+}
+
+std::vector<MetricFamily> Metrics::Collect() const {
+  absl::StatusOr<CounterTotals> totals = counters_.Read();
+  std::optional<CounterTotals> found;
+  if (totals.ok()) found = *std::move(totals);
+  return MetricFamilies(found, board_.Get());
+}
+
+std::string Metrics::Text() const {
+  return prometheus::TextSerializer().Serialize(Collect());
+}
+
+}  // namespace bridgehead::admin

@@ -1,0 +1,241 @@
+// bridgehead-ctrl: reads the configuration, mirrors the kernel's routing, keeps the relay supplied
+// with both, and answers operators (command line, metrics). It never touches a packet: the relay
+// goes on forwarding while ctrl is stopped, upgraded or crashed.
+//
+// Needs no privilege. RUN_DIR has to be writable for its user or group, and so does relay.sock in
+// it; deploy/systemd/ shows an arrangement of users and directories.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <event2/event.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "ctrl/admin/ctrl_socket.h"
+#include "ctrl/admin/http.h"
+#include "ctrl/admin/run_dir.h"
+#include "ctrl/config/host.h"
+#include "ctrl/mirror/mirror.h"
+#include "ctrl/publish/controller.h"
+#include "ctrl/publish/publisher.h"
+#include "ctrl/view/report.h"
+#include "fmt/format.h"
+#include "relay/api/framing.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace bridgehead {
+namespace {
+
+constexpr int kExitBadStart = 2;
+
+struct Options {
+  std::string config_file;
+  std::string run_dir = kDefaultRunDir;
+  std::string log_level = "info";
+};
+
+struct EventBaseFree {
+  void operator()(event_base* base) const { event_base_free(base); }
+};
+struct EventFree {
+  void operator()(event* e) const { event_free(e); }
+};
+
+// The parts, and how they are joined. Members are destroyed from the last to the first.
+class App {
+ public:
+  explicit App(const Options& options)
+      : options_(options), counters_(options.run_dir + "/" + kCountersFileName) {}
+
+  absl::Status Start();
+  void Run() {
+    sd_notify(0, "READY=1");
+    Notify();
+    event_base_dispatch(base_.get());
+    sd_notify(0, "STOPPING=1");
+  }
+
+ private:
+  using Signal = std::unique_ptr<event, EventFree>;
+
+  Controller::Hooks MakeHooks();
+  absl::Status PrepareAdmin(const config::Config& config);
+  void FinishAdmin(bool commit);
+  Signal Catch(int number, event_callback_fn callback);
+  void OnHangup();
+  void Notify();
+
+  const Options options_;
+  std::unique_ptr<admin::RunDir> run_dir_;
+  std::unique_ptr<event_base, EventBaseFree> base_;
+  Signal term_, interrupt_, hangup_;
+  admin::CounterSource counters_;
+  admin::StatusBoard board_;
+  admin::AdminPages pages_{counters_, board_};
+  std::optional<config::Endpoint> admin_listen_, next_admin_listen_;
+  std::unique_ptr<admin::AdminServer> admin_, next_admin_;
+  std::unique_ptr<mirror::Mirror> mirror_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<admin::CtrlSocket> socket_;
+  std::string notified_;
+};
+
+absl::Status CheckMachine(const config::Config& config, std::vector<std::string>& warnings) {
+  config::HostFindings findings = config::CheckHost(config);
+  for (const config::Finding& warning : findings.warnings) warnings.push_back(warning.Line());
+  if (findings.ok()) return absl::OkStatus();
+  std::string lines;
+  for (const config::Finding& error : findings.errors) {
+    lines += (lines.empty() ? "" : "\n") + error.Line();
+  }
+  return absl::InvalidArgumentError(lines);
+}
+
+Controller::Hooks App::MakeHooks() {
+  Controller::Hooks hooks;
+  hooks.routing = [this](api::Routing& routing) {
+    if (!mirror_->ready()) return false;
+    routing = mirror_->routing();
+    return true;
+  };
+  hooks.set_devices = [this](std::vector<std::string> devices) {
+    mirror_->SetDevices(std::move(devices));
+  };
+  hooks.publish = [this](api::Snapshot snapshot) { publisher_->Publish(std::move(snapshot)); };
+  hooks.publisher_state = [this] { return publisher_ ? publisher_->state() : PublisherState{}; };
+  hooks.mirror_warnings = [this] { return mirror_->warnings(); };
+  hooks.mirror_resyncs = [this] { return mirror_->resyncs(); };
+  hooks.check_host = CheckMachine;
+  hooks.prepare_admin = [this](const config::Config& config) { return PrepareAdmin(config); };
+  hooks.finish_admin = [this](bool commit) { FinishAdmin(commit); };
+  hooks.status_changed = [this] {
+    board_.Set(controller_->Status());
+    Notify();
+  };
+  return hooks;
+}
+
+absl::Status App::PrepareAdmin(const config::Config& config) {
+  next_admin_listen_ = config.admin.listen;
+  if (!next_admin_listen_ || next_admin_listen_ == admin_listen_) return absl::OkStatus();
+  auto server = admin::AdminServer::Start(next_admin_listen_->address.text(),
+                                          next_admin_listen_->ports.first, pages_);
+  if (!server.ok()) return server.status();
+  next_admin_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+void App::FinishAdmin(bool commit) {
+  if (commit && next_admin_listen_ != admin_listen_) {
+    admin_ = std::move(next_admin_);
+    admin_listen_ = next_admin_listen_;
+  }
+  next_admin_.reset();
+}
+
+App::Signal App::Catch(int number, event_callback_fn callback) {
+  Signal caught(evsignal_new(base_.get(), number, callback, this));
+  evsignal_add(caught.get(), nullptr);
+  return caught;
+}
+
+absl::Status App::Start() {
+  auto run_dir = admin::RunDir::Take(options_.run_dir);
+  if (!run_dir.ok()) return run_dir.status();
+  run_dir_ = *std::move(run_dir);
+  base_.reset(event_base_new());
+  if (!base_) return absl::UnavailableError("no event loop can be made");
+  auto end = [](int, short, void* self) {
+    event_base_loopbreak(static_cast<App*>(self)->base_.get());
+  };
+  term_ = Catch(SIGTERM, end);
+  interrupt_ = Catch(SIGINT, end);
+  hangup_ = Catch(SIGHUP, [](int, short, void* self) { static_cast<App*>(self)->OnHangup(); });
+
+  mirror_ =
+      std::make_unique<mirror::Mirror>(base_.get(), [this] { controller_->OnRoutingChanged(); });
+  controller_ = std::make_unique<Controller>(base_.get(), options_.config_file, MakeHooks());
+  absl::Status status = controller_->Start();
+  if (!status.ok()) return status;
+  admin::CtrlSocket::Handlers handlers;
+  handlers.status = [this] { return controller_->Status(); };
+  handlers.reload = [this](Controller::ReloadDone done) { controller_->Reload(std::move(done)); };
+  auto socket = admin::CtrlSocket::Open(base_.get(), options_.run_dir + "/" + kCtrlSocketName,
+                                        std::move(handlers));
+  if (!socket.ok()) return socket.status();
+  socket_ = *std::move(socket);
+  publisher_ = std::make_unique<Publisher>(base_.get(), options_.run_dir + "/" + kRelaySocketName,
+                                           [this] { controller_->OnPublisherChanged(); });
+  return mirror_->Start();
+}
+
+void App::OnHangup() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  sd_notify(
+      0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000)
+             .c_str());
+  // Outcome and reasons are logged by the controller.
+  controller_->Reload([](bool, const std::string&) { sd_notify(0, "READY=1"); });
+}
+
+// Tells systemd the state in a line, when it is another one.
+void App::Notify() {
+  view::Readiness readiness = view::ReadinessOf(board_.Get());
+  std::string status = readiness.ready ? "relay forwards" : "not ready: " + readiness.reason;
+  if (status == notified_) return;
+  notified_ = status;
+  SPDLOG_INFO("{}", status);
+  sd_notify(0, ("STATUS=" + status).c_str());
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App cli("Bridgehead's control process: configuration, routing mirror, metrics.");
+  cli.add_option("--config", options.config_file, "configuration file (YAML)")->required();
+  cli.add_option("--run-dir", options.run_dir, "directory of sockets and counters")
+      ->capture_default_str();
+  cli.add_option("--log-level", options.log_level, "least level that is logged")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  cli.set_version_flag("--version", "bridgehead-ctrl " BRIDGEHEAD_VERSION);
+  cli.footer(
+      "Signals: HUP reloads the configuration, TERM and INT end.\n"
+      "Exit codes: 0 ended in good order, 2 could not start.");
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? 0 : kExitBadStart;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  auto logger = spdlog::stderr_color_mt("ctrl");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  logger->set_level(spdlog::level::from_str(options.log_level));
+  spdlog::set_default_logger(logger);
+
+  App app(options);
+  absl::Status status = app.Start();
+  if (!status.ok()) {
+    fmt::print(stderr, "{}\n", std::string(status.message()));
+    return kExitBadStart;
+  }
+  app.Run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace bridgehead
+
+int main(int argc, char** argv) {
+  try {
+    return bridgehead::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fprintf(stderr, "bridgehead-ctrl: %s\n", error.what());
+    return bridgehead::kExitBadStart;
+  }
+}

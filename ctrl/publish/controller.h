@@ -1,0 +1,103 @@
+// What bridgehead-ctrl decides: which configuration is in force, when the relay gets a new
+// snapshot, and what became of it.
+//
+// A reload is a candidate until the relay has answered: the file is read and checked, the admin
+// address bound if it is another one, and the candidate sent. Accepted, it takes the old
+// configuration's place; refused (by the file's own errors, the machine, the relay, or a relay that
+// is lost or silent meanwhile), the old one stays and is sent again with the routing of the moment.
+// Without a connected relay a reload is accepted at once: the relay gets it when it comes.
+//
+// Lives on the event loop; one reload at a time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <event2/event.h>
+
+#include "absl/status/status.h"
+#include "ctrl/config/config.h"
+#include "ctrl/publish/publisher.h"
+#include "relay/api/relay.pb.h"
+
+namespace bridgehead {
+
+class Controller {
+ public:
+  static constexpr std::chrono::seconds kRelayPatience{20};  // under the command line's own 30 s
+
+  // Everything outside the controller, so that tests can put something else there.
+  struct Hooks {
+    // Current routing of the kernel, false while the mirror is not ready.
+    std::function<bool(api::Routing&)> routing;
+    // The kernel interface of each port, whenever it may have changed.
+    std::function<void(std::vector<std::string>)> set_devices;
+    std::function<void(api::Snapshot)> publish;
+    std::function<PublisherState()> publisher_state;
+    std::function<std::vector<std::string>()> mirror_warnings;
+    std::function<uint64_t()> mirror_resyncs;
+    // Errors and warnings about the machine, one line each.
+    std::function<absl::Status(const config::Config&, std::vector<std::string>& warnings)>
+        check_host;
+    // Serves the admin address of this configuration; the old one goes when `commit` is called.
+    std::function<absl::Status(const config::Config&)> prepare_admin;
+    std::function<void(bool commit)> finish_admin;
+    // Called whenever Status() may have changed.
+    std::function<void()> status_changed;
+  };
+  using ReloadDone = std::function<void(bool accepted, const std::string& message)>;
+
+  Controller(event_base* base, std::string config_file, Hooks hooks);
+  ~Controller();
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Reads the configuration for the first time. Error: one line per mistake.
+  absl::Status Start();
+  // `done` is called once, at once or later.
+  void Reload(ReloadDone done);
+  void OnRoutingChanged();
+  void OnPublisherChanged();
+
+  const config::Config& config() const { return *config_; }
+  api::CtrlStatus Status() const;
+
+ private:
+  using ConfigPtr = std::shared_ptr<const config::Config>;
+  struct Pending {
+    ConfigPtr config;
+    std::vector<std::string> warnings;
+    uint64_t first_id;
+    uint64_t connections;  // of the publisher when it was sent
+    ReloadDone done;
+  };
+
+  absl::Status Load(ConfigPtr& config, std::vector<std::string>& warnings);
+  // The id it was sent under; nothing while the mirror is not ready.
+  std::optional<uint64_t> Publish();
+  void Accept(Pending pending, const std::string& message);
+  void Refuse(Pending pending, const std::string& message);
+  void OnTimeout();
+  const config::Config& InForce() const;
+
+  const std::string config_file_;
+  const Hooks hooks_;
+  event* timeout_ = nullptr;
+  ConfigPtr config_;
+  std::vector<std::string> warnings_;
+  std::optional<Pending> pending_;
+  uint64_t last_id_ = 0;
+  uint64_t routes_ = 0, neighbours_ = 0;
+  uint64_t start_time_ = 0, loaded_time_ = 0;
+  std::string last_reload_error_;
+};
+
+// The kernel interface of each port, empty for a port without one.
+std::vector<std::string> PortDevices(const config::Config& config);
+
+}  // namespace bridgehead

@@ -1,0 +1,248 @@
+#include "ctrl/view/report.h"
+
+#include <map>
+
+#include <arpa/inet.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+
+#include "fmt/format.h"
+
+namespace bridgehead::view {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Print(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json TextOrNull(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json RelayJson(const api::RelayStatus& relay) {
+  Json ports = Json::array();
+  for (const api::PortStatus& port : relay.ports()) {
+    ports.push_back({{"name", port.name()},
+                     {"driver", port.driver()},
+                     {"rx_queues", port.rx_queues()},
+                     {"tx_queues", port.tx_queues()},
+                     {"steering", port.steering()},
+                     {"link_up", port.link_up()}});
+  }
+  Json cores = Json::array();
+  for (uint32_t core : relay.worker_cores()) cores.push_back(core);
+  return {{"version", relay.version()},
+          {"pid", relay.pid()},
+          {"start_time_unix", relay.start_time_unix()},
+          {"forwarding", relay.forwarding()},
+          {"problem", TextOrNull(relay.problem())},
+          {"snapshot_id", relay.snapshot_id()},
+          {"worker_cores", cores},
+          {"hugepages", relay.hugepages()},
+          {"max_sessions", relay.max_sessions()},
+          {"session_memory_bytes", relay.session_memory_bytes()},
+          {"ports", ports}};
+}
+
+Json CtrlJson(const api::CtrlStatus& ctrl) {
+  Json warnings = Json::array();
+  for (const std::string& warning : ctrl.warnings()) warnings.push_back(warning);
+  Readiness readiness = ReadinessOf(ctrl);
+  return {{"version", ctrl.version()},
+          {"pid", ctrl.pid()},
+          {"start_time_unix", ctrl.start_time_unix()},
+          {"config_file", ctrl.config_file()},
+          {"config_loaded_unix", ctrl.config_loaded_unix()},
+          {"last_reload_error", TextOrNull(ctrl.last_reload_error())},
+          {"admin_listen", TextOrNull(ctrl.admin_listen())},
+          {"relay_connected", ctrl.relay_connected()},
+          {"relay_problem", TextOrNull(ctrl.relay_problem())},
+          {"snapshot_id", ctrl.snapshot_id()},
+          {"snapshot_accepted", ctrl.snapshot_accepted()},
+          {"ready", readiness.ready},
+          {"not_ready_reason", TextOrNull(readiness.reason)},
+          {"routes", ctrl.routes()},
+          {"neighbours", ctrl.neighbours()},
+          {"mirror_resyncs", ctrl.mirror_resyncs()},
+          {"warnings", warnings}};
+}
+
+Json WorkerJson(const CounterTotals::WorkerTotal& worker) {
+  return {{"received", worker.received},
+          {"forwarded", worker.forwarded},
+          {"dropped", worker.dropped},
+          {"held", worker.held},
+          {"handoff_sent", worker.handoff_sent},
+          {"handoff_received", worker.handoff_received},
+          {"tx_handoff_sent", worker.tx_handoff_sent},
+          {"tx_handoff_received", worker.tx_handoff_received},
+          {"sessions_active", worker.sessions_active},
+          {"sessions_unconfirmed", worker.sessions_unconfirmed},
+          {"sessions_created", worker.sessions_created},
+          {"sessions_expired", worker.sessions_expired},
+          {"nat_ports_in_use", worker.nat_ports_in_use},
+          {"nat_ports_quarantined", worker.nat_ports_quarantined},
+          {"snapshot_id", worker.snapshot_id}};
+}
+
+Json TrafficJson(const CounterTotals::Traffic& traffic) {
+  return {{"name", traffic.name},
+          {"sessions_active", traffic.sessions_active},
+          {"sessions_created", traffic.sessions_created},
+          {"packets_to_bridge", traffic.packets_to_bridge},
+          {"bytes_to_bridge", traffic.bytes_to_bridge},
+          {"packets_to_client", traffic.packets_to_client},
+          {"bytes_to_client", traffic.bytes_to_client}};
+}
+
+Json CountersJson(const CounterTotals& totals) {
+  Json workers = Json::array();
+  for (const auto& worker : totals.workers) workers.push_back(WorkerJson(worker));
+  Json ports = Json::array();
+  for (const auto& port : totals.ports) {
+    ports.push_back({{"name", port.name},
+                     {"link_up", port.link_up},
+                     {"rx_packets", port.rx_packets},
+                     {"rx_bytes", port.rx_bytes},
+                     {"tx_packets", port.tx_packets},
+                     {"tx_bytes", port.tx_bytes},
+                     {"missed", port.missed},
+                     {"no_buffer", port.no_buffer}});
+  }
+  Json listeners = Json::array();
+  for (const auto& listener : totals.listeners) listeners.push_back(TrafficJson(listener));
+  Json bridges = Json::array();
+  for (const auto& bridge : totals.bridges) bridges.push_back(TrafficJson(bridge));
+  return {{"relay_pid", totals.pid},
+          {"relay_start_time_unix", totals.start_time_unix},
+          {"final", totals.closed},
+          {"session_capacity", totals.session_capacity},
+          {"session_memory_bytes", totals.session_memory_bytes},
+          {"total", WorkerJson(totals.total)},
+          {"workers", workers},
+          {"ports", ports},
+          {"listeners", listeners},
+          {"bridges", bridges}};
+}
+
+}  // namespace
+
+Balance BalanceOf(const CounterTotals& totals) {
+  return {totals.total.received, totals.total.forwarded, totals.total.dropped, totals.total.held};
+}
+
+Readiness ReadinessOf(const api::CtrlStatus& status) {
+  auto because = [&](const std::string& otherwise) {
+    return Readiness{false, status.relay_problem().empty()
+                                ? otherwise
+                                : otherwise + ": " + status.relay_problem()};
+  };
+  if (!status.relay_connected()) return because("relay is not connected");
+  if (status.snapshot_id() == 0) return because("relay has not answered the configuration yet");
+  if (!status.snapshot_accepted()) return because("relay refused the configuration");
+  if (!status.relay_forwarding()) return because("relay is not forwarding");
+  return {true, ""};
+}
+
+std::string DropText(const std::string& label) {
+  for (const DropInfo& info : kDropInfo) {
+    if (info.label == label) return std::string(info.text);
+  }
+  return "(a reason of another version)";
+}
+
+std::string AddressText(const std::string& bytes) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (bytes.size() == 4) inet_ntop(AF_INET, bytes.data(), text, sizeof(text));
+  if (bytes.size() == 16) inet_ntop(AF_INET6, bytes.data(), text, sizeof(text));
+  return text;
+}
+
+std::string StatusJson(const Inputs& inputs) {
+  Json json;
+  json["relay"] = inputs.relay ? RelayJson(*inputs.relay) : Json(nullptr);
+  json["relay_error"] = TextOrNull(inputs.relay_error);
+  json["ctrl"] = inputs.ctrl ? CtrlJson(*inputs.ctrl) : Json(nullptr);
+  json["ctrl_error"] = TextOrNull(inputs.ctrl_error);
+  json["counters"] = inputs.counters ? CountersJson(*inputs.counters) : Json(nullptr);
+  json["counters_error"] = TextOrNull(inputs.counters_error);
+  return Print(json);
+}
+
+std::string DropsJson(const CounterTotals& totals) {
+  Json drops = Json::array();
+  for (const auto& drop : totals.drops) {
+    drops.push_back(
+        {{"label", drop.label}, {"packets", drop.packets}, {"text", DropText(drop.label)}});
+  }
+  Balance balance = BalanceOf(totals);
+  Json json = {{"received", balance.received},
+               {"forwarded", balance.forwarded},
+               {"dropped", balance.dropped},
+               {"held", balance.held},
+               {"difference", balance.difference()},
+               {"adds_up", balance.adds_up()},
+               {"final", totals.closed},
+               {"drops", drops}};
+  return Print(json);
+}
+
+std::string BridgesJson(const std::optional<CounterTotals>& totals,
+                        const std::optional<api::CtrlStatus>& ctrl) {
+  std::map<std::string, std::string> addresses;
+  if (ctrl) {
+    for (const auto& bridge : ctrl->bridges()) {
+      addresses[bridge.name()] = AddressText(bridge.address());
+    }
+  }
+  Json bridges = Json::array();
+  auto add = [&](const CounterTotals::Traffic& traffic) {
+    Json bridge = TrafficJson(traffic);
+    auto address = addresses.find(traffic.name);
+    bridge["address"] = address == addresses.end() ? Json(nullptr) : Json(address->second);
+    bridges.push_back(bridge);
+    if (address != addresses.end()) addresses.erase(address);
+  };
+  if (totals) {
+    for (const auto& traffic : totals->bridges) add(traffic);
+  }
+  // Configured, but the relay has not counted anything by that name.
+  while (!addresses.empty()) {
+    CounterTotals::Traffic none;
+    none.name = addresses.begin()->first;
+    add(none);
+  }
+  return Print({{"bridges", bridges}});
+}
+
+std::string SessionsJson(const api::SessionsPage& page) {
+  Json sessions = Json::array();
+  for (const api::Session& session : page.sessions()) {
+    sessions.push_back({{"worker", session.worker()},
+                        {"client_address", AddressText(session.client_address())},
+                        {"client_port", session.client_port()},
+                        {"listener_address", AddressText(session.listener_address())},
+                        {"listener_port", session.listener_port()},
+                        {"nat_address", AddressText(session.nat_address())},
+                        {"nat_port", session.nat_port()},
+                        {"bridge_address", AddressText(session.bridge_address())},
+                        {"bridge_port", session.bridge_port()},
+                        {"listener", session.listener()},
+                        {"bridge", session.bridge()},
+                        {"confirmed", session.confirmed()},
+                        {"idle_seconds", session.idle_seconds()},
+                        {"packets_to_bridge", session.packets_to_bridge()},
+                        {"bytes_to_bridge", session.bytes_to_bridge()},
+                        {"packets_to_client", session.packets_to_client()},
+                        {"bytes_to_client", session.bytes_to_client()}});
+  }
+  return Print({{"sessions", sessions}, {"more", page.next_cursor() != 0}});
+}
+
+std::string ErrorJson(const std::string& message) {
+  return Print({{"error", message}});
+}
+
+}  // namespace bridgehead::view
