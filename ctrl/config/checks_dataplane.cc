@@ -180,14 +180,15 @@ void CheckNatAddresses(const Dataplane& dataplane, Findings& findings) {
 
 void CheckDataplane(const Config& config, Findings& findings) {
   const Dataplane& dataplane = config.dataplane;
+  // With an element of a list refused, indices no longer are the file's.
+  const bool workers_whole = !findings.HasErrorIn("dataplane.workers");
   std::set<uint32_t> cores;
-  for (size_t i = 0; i < dataplane.workers.size(); i++) {
+  for (size_t i = 0; workers_whole && i < dataplane.workers.size(); i++) {
     if (cores.insert(dataplane.workers[i]).second) continue;
     findings.Error(fmt::format("dataplane.workers[{}]", i),
                    fmt::format("got core {} a second time, expected one worker on each core",
                                dataplane.workers[i]));
   }
-  // With an element refused, indices no longer are the file's.
   if (!findings.HasErrorIn("dataplane.nat_addresses")) CheckNatAddresses(dataplane, findings);
   CheckDistinctPorts(dataplane.ports, findings);
   for (size_t i = 0; i < dataplane.ports.size(); i++) {

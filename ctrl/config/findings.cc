@@ -82,8 +82,14 @@ bool Findings::HasErrorAt(std::string_view key) const {
 }
 
 std::vector<Finding> Findings::TakeErrors() {
-  return Sorted(std::move(errors_));
+  std::vector<Finding> errors = Sorted(std::move(errors_));
+  if (errors.size() > kMaxErrors) {
+    errors_left_off_ += errors.size() - kMaxErrors;
+    errors.resize(kMaxErrors);
+  }
+  return errors;
 }
+
 std::vector<Finding> Findings::TakeWarnings() {
   return Sorted(std::move(warnings_));
 }

@@ -90,9 +90,7 @@ class Walker {
 
   void Absent(const Key& key, const std::string& path, const Location& place) {
     if (key.required) {
-      findings_.ErrorAt(
-          place, path,
-          fmt::format("got nothing, expected {}{}", key.list ? "a list of " : "", Expected(key)));
+      findings_.ErrorAt(place, path, fmt::format("got nothing, expected {}", ExpectedWhole(key)));
     } else if (key.type == Type::kSection && !key.list) {
       Section(key.ChildPrefix(), path, YamlNode{}, place);
     } else if (!key.default_text.empty()) {
@@ -118,8 +116,8 @@ class Walker {
   void List(const Key& key, const std::string& path, const YamlNode::Entry& entry) {
     const size_t count = entry.value.items.size();
     if (entry.value.kind != YamlNode::Kind::kSequence) {
-      findings_.Error(path, fmt::format("got {}, expected a list of {}", entry.value.Describe(),
-                                        Expected(key)));
+      findings_.Error(
+          path, fmt::format("got {}, expected {}", entry.value.Describe(), ExpectedWhole(key)));
       return;
     }
     if (count < key.min_items || count > key.max_items) {

@@ -74,6 +74,8 @@ std::vector<Key> ServiceKeys();
 
 // What one value of the key looks like, for messages: "an integer from 1 to 65535".
 std::string Expected(const Key& key);
+// The same for the whole list, when the key is one.
+std::string ExpectedWhole(const Key& key);
 
 struct ParsedValue {
   Value value;

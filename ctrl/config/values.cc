@@ -136,6 +136,11 @@ std::string Expected(const Key& key) {
   return "";
 }
 
+std::string ExpectedWhole(const Key& key) {
+  if (!key.list) return Expected(key);
+  return fmt::format("a list, each element {}", Expected(key));
+}
+
 ParsedValue ParseValue(const Key& key, const YamlNode& node) {
   if (node.kind != YamlNode::Kind::kScalar) return Bad(key, node.Describe());
   switch (key.type) {

@@ -25,7 +25,7 @@ Location At(const YAML::Mark& mark, size_t length = 1) {
 // Builds the tree. A node is complete when its End event arrives; a stack holds the open ones.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(YamlDocument& document) : document_(document) {}
+  TreeBuilder(std::string_view text, YamlDocument& document) : text_(text), document_(document) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) Problem(At(mark), "got a second document, expected one document");
@@ -47,6 +47,9 @@ class TreeBuilder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                 const std::string& value) override {
     RefuseTag(mark, tag);
+    if (tag == "!" && Unclosed(static_cast<size_t>(std::max(mark.pos, 0)))) {
+      Problem(At(mark), "got text without its closing quote, expected one");
+    }
     YamlNode node;
     node.kind = YamlNode::Kind::kScalar;
     node.quoted = tag == "!";
@@ -98,6 +101,21 @@ class TreeBuilder : public YAML::EventHandler {
   void RefuseTag(const YAML::Mark& mark, const std::string& tag) {
     if (tag.empty() || tag == "!" || tag == "?") return;
     Problem(At(mark), fmt::format("got the tag \"{}\", expected a plain value", Printable(tag)));
+  }
+  // The parser takes the end of the file for a closing quote. `at` is the opening one.
+  bool Unclosed(size_t at) const {
+    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return false;
+    const char quote = text_[at];
+    for (size_t i = at + 1; i < text_.size(); i++) {
+      if (quote == '"' && text_[i] == '\\') {
+        i++;
+      } else if (text_[i] == quote) {
+        // In single quotes a doubled one stands for itself.
+        if (quote == '"' || i + 1 >= text_.size() || text_[i + 1] != quote) return false;
+        i++;
+      }
+    }
+    return true;
   }
   void Open(YamlNode::Kind kind, const YAML::Mark& mark) {
     depth_++;
@@ -159,6 +177,7 @@ class TreeBuilder : public YAML::EventHandler {
     parent.node.entries.push_back({parent.key, parent.key_location, std::move(node)});
   }
 
+  std::string_view text_;
   YamlDocument& document_;
   std::vector<OpenNode> stack_;
   size_t depth_ = 0;
@@ -253,7 +272,9 @@ YamlDocument ReadYaml(std::string_view text) {
   YamlDocument document;
   CheckBytes(text, document.problems);
   if (!document.problems.empty()) return document;
-  TreeBuilder builder(document);
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  TreeBuilder builder(text, document);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);

@@ -1,0 +1,359 @@
+// Every way a configuration can be wrong: one key, one mistake, one message with its place. The
+// table is walked against the schema, so that a new key without a bad value here fails.
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ctrl/config/config.h"
+#include "ctrl/config/schema.h"
+
+namespace bridgehead::config {
+namespace {
+
+// Good, and with every key in it but pci. Cases change one piece of it.
+constexpr char kBase[] = R"(dataplane:
+  workers: [1, 2]
+  idle: poll
+  hugepages: auto
+  max_sessions: 65536
+  packet_buffers: 32768
+  nat_addresses: [10.8.0.2]
+  nat_ports: 20000-59999
+  ports:
+    - name: wan
+      device: eth0
+      rx_descriptors: 2048
+      tx_descriptors: 1024
+      verify_udp_checksum: true
+      partial_checksums: auto
+    - name: lan
+      vdev: net_memif0,role=client
+      mtu: 1500
+      addresses: [10.8.0.1/24]
+      routes:
+        - {to: 10.9.0.0/16, via: 10.8.0.254}
+      neighbours:
+        - {address: 10.8.0.253, mac: "02:00:00:00:00:01"}
+timeouts:
+  idle: 300s
+  unconfirmed: 10s
+  quarantine: 2m
+limits:
+  sessions_per_source: 1000
+  unconfirmed: 4000
+  hold_packets: 60
+bridges:
+  - {name: jvb1, address: 10.8.0.11}
+  - {name: jvb2, address: 10.8.0.12}
+media:
+  - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1]}
+  - {name: direct, listen: "198.51.100.11:10000-10050", nat: destination, bridges: [jvb2], bridge_port: 12000}
+admin:
+  listen: 127.0.0.1:9100
+)";
+
+struct Case {
+  const char* from;  // this text of kBase
+  const char* to;    // ... becomes this
+  const char* path;  // of the only error
+  const char* got;   // its message begins with it
+  const char* at;    // text at its place; "" when it is about something left out
+};
+
+const std::vector<Case>& Cases() {
+  static const std::vector<Case> cases = {
+      // dataplane
+      {"dataplane:\n", "dataplan:\n", "dataplane", "got nothing", ""},
+      {"workers: [1, 2]", "workers: []", "dataplane.workers", "got a list of 0", "workers"},
+      {"workers: [1, 2]", "workers: 1", "dataplane.workers", "got \"1\"", "1"},
+      {"workers: [1, 2]", "workers: [1, 1]", "dataplane.workers[1]", "got core 1 a second", "1]"},
+      {"workers: [1, 2]", "workers: [1, -2]", "dataplane.workers[1]", "got \"-2\"", "-2]"},
+      {"workers: [1, 2]", "workers: [1, 1024]", "dataplane.workers[1]", "got 1024", "1024]"},
+      {"workers: [1, 2]", "workers: [1, '2']", "dataplane.workers[1]", "got \"2\" (text)", "'2'"},
+      {"  workers: [1, 2]\n", "", "dataplane.workers", "got nothing", ""},
+      {"idle: poll", "idle: lazy", "dataplane.idle", "got \"lazy\"", "lazy"},
+      {"hugepages: auto", "hugepages: on", "dataplane.hugepages", "got \"on\"", "on"},
+      {"max_sessions: 65536", "max_sessions: 1023", "dataplane.max_sessions", "got 1023", "1023"},
+      {"max_sessions: 65536", "max_sessions: 64k", "dataplane.max_sessions", "got \"64k\"", "64k"},
+      {"max_sessions: 65536", "max_sessions:", "dataplane.max_sessions", "got nothing", ""},
+      {"max_sessions: 65536", "max_sessions: 065536", "dataplane.max_sessions", "got", "065536"},
+      {"max_sessions: 65536", "max_sessions: 99999999999999999999999", "dataplane.max_sessions",
+       "got \"99999999999999999999999\"", "9"},
+      {"packet_buffers: 32768", "packet_buffers: 4194305", "dataplane.packet_buffers",
+       "got 4194305", "4194305"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [10.8.0.256]", "dataplane.nat_addresses[0]",
+       "got \"10.8.0.256\"", "10.8.0.256"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [10.8.0.02]", "dataplane.nat_addresses[0]",
+       "got \"10.8.0.02\"", "10.8.0.02"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [127.0.0.1]", "dataplane.nat_addresses[0]",
+       "got 127.0.0.1, a loopback", "127.0.0.1"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [224.0.0.1]", "dataplane.nat_addresses[0]",
+       "got 224.0.0.1, a multicast", "224.0.0.1"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [255.255.255.255]",
+       "dataplane.nat_addresses[0]", "got 255.255.255.255, the broadcast", "255"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [0.0.0.0]", "dataplane.nat_addresses[0]",
+       "got 0.0.0.0, the unspecified", "0.0.0.0"},
+      {"nat_addresses: [10.8.0.2]", "nat_addresses: [10.8.0.2, 10.8.0.2]",
+       "dataplane.nat_addresses[1]", "got 10.8.0.2 a second time", "10.8.0.2]"},
+      {"nat_ports: 20000-59999", "nat_ports: 1000-2000", "dataplane.nat_ports", "got \"1000-2000\"",
+       "1000"},
+      {"nat_ports: 20000-59999", "nat_ports: 59999-20000", "dataplane.nat_ports", "got", "59999"},
+      {"nat_ports: 20000-59999", "nat_ports: 20000-65536", "dataplane.nat_ports", "got", "20000"},
+      {"nat_ports: 20000-59999", "nat_ports: 20000", "dataplane.nat_ports", "got 1 ports", "20000"},
+      // dataplane.ports
+      {"      device: eth0\n", "      device: eth0\n      pci: \"0000:3b:00.0\"\n",
+       "dataplane.ports[0].pci", "got pci", "\"0000"},
+      {"name: wan", "name: w/n", "dataplane.ports[0].name", "got \"w/n\"", "w/n"},
+      {"name: lan", "name: wan", "dataplane.ports[1].name", "got \"wan\", which", "wan"},
+      {"name: wan\n      device", "device", "dataplane.ports[0].name", "got nothing", ""},
+      {"device: eth0", "device: \"eth 0\"", "dataplane.ports[0].device", "got \"eth 0\"", "\"eth"},
+      {"device: eth0", "device: eth0123456789abc", "dataplane.ports[0].device", "got", "eth0"},
+      {"device: eth0", "device: [eth0]", "dataplane.ports[0].device", "got a list", "device"},
+      {"      device: eth0\n", "", "dataplane.ports[0].device", "got nothing", ""},
+      {"device: eth0", "device: eth0\n      vdev: net_null0", "dataplane.ports[0].vdev", "got both",
+       "net_null0"},
+      {"net_memif0,role=client", "memif0", "dataplane.ports[1].vdev", "got \"memif0\"", "memif0"},
+      {"net_memif0,role=client", "\"net_memif0, role=client\"", "dataplane.ports[1].vdev", "got",
+       "\"net"},
+      {"net_memif0,role=client", "net_af_xdp0,iface=eth1", "dataplane.ports[1].vdev", "got",
+       "net_af_xdp0"},
+      {"rx_descriptors: 2048", "rx_descriptors: 1000", "dataplane.ports[0].rx_descriptors",
+       "got 1000", "1000"},
+      {"tx_descriptors: 1024", "tx_descriptors: 16384", "dataplane.ports[0].tx_descriptors",
+       "got 16384", "16384"},
+      {"verify_udp_checksum: true", "verify_udp_checksum: yes",
+       "dataplane.ports[0].verify_udp_checksum", "got \"yes\"", "yes"},
+      {"partial_checksums: auto", "partial_checksums: maybe",
+       "dataplane.ports[0].partial_checksums", "got \"maybe\"", "maybe"},
+      {"mtu: 1500", "mtu: 500", "dataplane.ports[1].mtu", "got 500", "500"},
+      {"device: eth0\n", "device: eth0\n      mtu: 1500\n", "dataplane.ports[0].mtu",
+       "got mtu on a device", "1500"},
+      {"device: eth0\n", "device: eth0\n      addresses: [10.0.0.1/8]\n",
+       "dataplane.ports[0].addresses", "got addresses on a device", "addresses"},
+      {"10.8.0.1/24", "10.8.0.1", "dataplane.ports[1].addresses[0]", "got \"10.8.0.1\"", "10.8"},
+      {"10.8.0.1/24", "10.8.0.1/33", "dataplane.ports[1].addresses[0]", "got \"10.8.0.1/33\"",
+       "10"},
+      {"10.8.0.1/24", "10.8.0.255/24", "dataplane.ports[1].addresses[0]", "got 10.8.0.255/24",
+       "10"},
+      {"routes:\n        - {to: 10.9.0.0/16, via: 10.8.0.254}", "routes: 5",
+       "dataplane.ports[1].routes", "got \"5\"", "5"},
+      {"10.9.0.0/16", "10.9.0.1/16", "dataplane.ports[1].routes[0].to", "got 10.9.0.1/16", "10.9"},
+      {"10.9.0.0/16", "default", "dataplane.ports[1].routes[0].to", "got \"default\"", "default"},
+      {"via: 10.8.0.254", "via: 10.7.0.254", "dataplane.ports[1].routes[0].via", "got 10.7.0.254",
+       "10.7"},
+      {"via: 10.8.0.254", "via: 10.8.0.1", "dataplane.ports[1].routes[0].via",
+       "got 10.8.0.1, the port's own", "10.8.0.1"},
+      {", via: 10.8.0.254", "", "dataplane.ports[1].routes[0].via", "got nothing", ""},
+      {"neighbours:\n        - {address: 10.8.0.253, mac: \"02:00:00:00:00:01\"}",
+       "neighbours: [5]", "dataplane.ports[1].neighbours[0]", "got \"5\"", "5"},
+      {"address: 10.8.0.253", "address: 10.7.0.253", "dataplane.ports[1].neighbours[0].address",
+       "got 10.7.0.253", "10.7"},
+      {"02:00:00:00:00:01", "02:00:00:00:00", "dataplane.ports[1].neighbours[0].mac",
+       "got \"02:00:00:00:00\"", "\"02"},
+      {"02:00:00:00:00:01", "01:00:5e:00:00:01", "dataplane.ports[1].neighbours[0].mac", "got",
+       "\"01"},
+      {"  ports:\n    - name: wan\n      device: eth0\n", "  ports: {}\n  x:\n    - name: y\n",
+       "dataplane.ports", "got a group of keys", "ports"},
+      // timeouts and limits
+      {"  idle: 300s\n  unconfirmed: 10s\n  quarantine: 2m\n", "  - 5\n", "timeouts", "got a list",
+       "timeouts"},
+      {"idle: 300s", "idle: 300", "timeouts.idle", "got 300 without a unit", "300"},
+      {"idle: 300s", "idle: 5d", "timeouts.idle", "got \"5d\"", "5d"},
+      {"idle: 300s", "idle: 25h", "timeouts.idle", "got 25h", "25h"},
+      {"unconfirmed: 10s", "unconfirmed: 301s", "timeouts.unconfirmed", "got 301s", "301s"},
+      {"idle: 300s\n  unconfirmed: 10s", "idle: 2m\n  unconfirmed: 130s", "timeouts.unconfirmed",
+       "got 130s, expected at most timeouts.idle", "130s"},
+      {"quarantine: 2m", "quarantine: 2h", "timeouts.quarantine", "got 2h", "2h"},
+      {"  sessions_per_source: 1000\n  unconfirmed: 4000\n  hold_packets: 60\n", "  - 5\n",
+       "limits", "got a list", "limits"},
+      {"sessions_per_source: 1000", "sessions_per_source: 0", "limits.sessions_per_source", "got 0",
+       "0"},
+      {"unconfirmed: 4000", "unconfirmed: -1", "limits.unconfirmed", "got \"-1\"", "-1"},
+      {"hold_packets: 60", "hold_packets: 4097", "limits.hold_packets", "got 4097", "4097"},
+      {"hold_packets: 60", "hold_packet: 60", "limits.hold_packet", "got an unknown key",
+       "hold_packet"},
+      {"hold_packets: 60", "hold_packets: 60\n  hold_packets: 61", "limits.hold_packets",
+       "got the key a second time", "hold_packets: 61"},
+      // bridges
+      {"bridges:\n  - {name: jvb1, address: 10.8.0.11}\n  - {name: jvb2, address: 10.8.0.12}",
+       "bridges: jvb1", "bridges", "got \"jvb1\"", "jvb1"},
+      {"name: jvb2", "name: jvb1x!", "bridges[1].name", "got \"jvb1x!\"", "jvb1x!"},
+      {"name: jvb1, address: 10.8.0.11}", "name: jvb1, address: jvb1.example}",
+       "bridges[0].address", "got \"jvb1.example\"", "jvb1.ex"},
+      {"10.8.0.11", "10.8.0.2", "bridges[0].address", "got 10.8.0.2, which is in dataplane.nat",
+       "10.8.0.2"},
+      {"10.8.0.11", "10.8.0.1", "bridges[0].address", "got 10.8.0.1, which is in dataplane.ports",
+       "10.8.0.1"},
+      {"10.8.0.11", "198.51.100.11", "bridges[0].address",
+       "got 198.51.100.11, which is in media[1]", "198"},
+      // media
+      {"media:\n", "medium:\n", "media", "got nothing", ""},
+      {"name: direct", "name: meet", "media[1].name", "got \"meet\", which media[0]", "meet"},
+      {"name: meet", "name: ''", "media[0].name", "got \"\"", "''"},
+      {"198.51.100.10:10000", "198.51.100.10", "media[0].listen", "got \"198.51.100.10\"", "\"198"},
+      {"198.51.100.10:10000", "198.51.100.10:0", "media[0].listen", "got", "\"198"},
+      {"198.51.100.10:10000", "*:10000", "media[0].listen", "got \"*:10000\"", "\"*"},
+      {"198.51.100.10:10000", "239.1.1.1:10000", "media[0].listen", "got 239.1.1.1:10000, a multi",
+       "\"239"},
+      {"198.51.100.10:10000", "198.51.100.11:10050", "media[1].listen",
+       "got 198.51.100.11:10000-10050, expected ports that media[0]", "\"198.51.100.11:10000"},
+      {"198.51.100.10:10000", "10.8.0.2:20000", "media[0].listen",
+       "got 10.8.0.2:20000, expected ports outside dataplane.nat_ports", "\"10.8"},
+      {"nat: source", "nat: full", "media[0].nat", "got \"full\"", "full"},
+      {"  nat_addresses: [10.8.0.2]\n", "", "media[0].nat", "got source without", "source"},
+      {"bridges: [jvb1]", "bridges: [jvb1, jvb2]", "media[0].bridges", "got 2 bridges", "bridges"},
+      {"bridges: [jvb1]", "bridges: [jvb3]", "media[0].bridges[0]", "got \"jvb3\"", "jvb3"},
+      {"bridges: [jvb1]", "bridges: jvb1", "media[0].bridges", "got \"jvb1\"", "jvb1"},
+      {"bridge_port: 12000", "bridge_port: 0", "media[1].bridge_port", "got 0", "0"},
+      {"bridge_port: 12000", "bridge_port: 65500", "media[1].bridge_port", "got 65500 for 51 ports",
+       "65500"},
+      {"nat: source, bridges: [jvb1]}", "nat: destination, bridges: [jvb2], bridge_port: 12050}",
+       "media[1].bridge_port", "got 10.8.0.12:12000-12050", "12000"},
+      // admin
+      {"admin:\n  listen: 127.0.0.1:9100", "admin: off", "admin", "got \"off\"", "off"},
+      {"listen: 127.0.0.1:9100", "listen: 9100", "admin.listen", "got \"9100\"", "9100"},
+      {"listen: 127.0.0.1:9100", "listen: 127.0.0.1:9100-9101", "admin.listen", "got", "127"},
+      {"listen: 127.0.0.1:9100", "listen: 224.0.0.1:9100", "admin.listen", "got 224.0.0.1:9100, a",
+       "224"},
+  };
+  return cases;
+}
+
+std::string Changed(const Case& c) {
+  std::string text = kBase;
+  const size_t at = text.find(c.from);
+  EXPECT_NE(at, std::string::npos) << c.from;
+  if (at != std::string::npos) text.replace(at, std::string(c.from).size(), c.to);
+  return text;
+}
+
+// dataplane.ports[3].name -> dataplane.ports[].name; the element of a list of values is the list.
+std::string SchemaPath(const std::string& path) {
+  std::string result;
+  bool inside = false;
+  for (const char c : path) {
+    if (c == ']') inside = false;
+    if (!inside) result += c;
+    if (c == '[') inside = true;
+  }
+  if (result.ends_with("[]")) result.resize(result.size() - 2);
+  return result;
+}
+
+TEST(ConfigErrors, TheBaseIsGood) {
+  const CheckResult result = CheckText(kBase, "t.yaml");
+  for (const Finding& error : result.errors) ADD_FAILURE() << error.WithCaret();
+  for (const Finding& warning : result.warnings) ADD_FAILURE() << warning.WithCaret();
+}
+
+TEST(ConfigErrors, EachIsNamedWithItsPlace) {
+  for (const Case& c : Cases()) {
+    SCOPED_TRACE(std::string(c.from) + " -> " + c.to);
+    const CheckResult result = CheckText(Changed(c), "t.yaml");
+    const Finding* found = nullptr;
+    for (const Finding& error : result.errors) {
+      if (error.key == c.path) found = &error;
+      EXPECT_THAT(error.Line(), testing::MatchesRegex("t\\.yaml:[0-9]+:[0-9]+: [^ ]+: got .+, "
+                                                      "expected .+"));
+    }
+    ASSERT_NE(found, nullptr) << (result.ok() ? "no error" : result.errors[0].Line());
+    EXPECT_THAT(found->message, testing::StartsWith(c.got));
+    if (*c.at != '\0') {
+      const auto column = static_cast<size_t>(found->location.column - 1);
+      ASSERT_LE(column, found->source_line.size());
+      EXPECT_THAT(found->source_line.substr(column), testing::StartsWith(c.at)) << found->Line();
+    }
+    // A mistake has one message, unless the change itself moved keys elsewhere.
+    const std::string from = c.from;
+    if (from.find('\n') == std::string::npos) {
+      EXPECT_EQ(result.errors.size(), 1u) << result.errors.back().Line();
+    }
+  }
+}
+
+TEST(ConfigErrors, EveryKeyOfTheSchemaHasABadValue) {
+  std::set<std::string> covered;
+  for (const Case& c : Cases()) covered.insert(SchemaPath(c.path));
+  for (const Key& key : Schema()) {
+    EXPECT_TRUE(covered.contains(std::string(key.path))) << key.path << " has no case";
+  }
+}
+
+TEST(ConfigErrors, TheLineIsExact) {
+  const auto config = ParseConfig("dataplane:\n  workers: [x]\n", "a.yaml");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(
+      std::string(config.status().message()),
+      "a.yaml:1:1: dataplane.ports: got nothing, expected a list, each element a group of keys: "
+      "name, device, vdev, pci, rx_descriptors, tx_descriptors, verify_udp_checksum, "
+      "partial_checksums, mtu, addresses, routes, neighbours\n"
+      "a.yaml:1:1: bridges: got nothing, expected a list, each element a group of keys: name, "
+      "address\n"
+      "a.yaml:1:1: media: got nothing, expected a list, each element a group of keys: name, "
+      "listen, "
+      "nat, bridges, bridge_port\n"
+      "a.yaml:2:13: dataplane.workers[0]: got \"x\", expected an integer from 0 to 1023");
+}
+
+TEST(ConfigErrors, ACaretMarksTheToken) {
+  const CheckResult result = CheckText("dataplane: {idle: lazy}\n", "a.yaml");
+  bool seen = false;
+  for (const Finding& error : result.errors) {
+    if (error.key != "dataplane.idle") continue;
+    seen = true;
+    EXPECT_EQ(error.WithCaret(),
+              "a.yaml:1:19: dataplane.idle: got \"lazy\", expected poll or adaptive\n"
+              "  dataplane: {idle: lazy}\n"
+              "                    ^~~~");
+  }
+  EXPECT_TRUE(seen);
+}
+
+TEST(ConfigErrors, AnUnknownKeySuggestsTheNearest) {
+  const CheckResult result = CheckText(Changed({"idle: poll", "idel: poll", "", "", ""}), "t.yaml");
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_THAT(result.errors[0].message, testing::EndsWith("; did you mean idle?"));
+  const CheckResult strange =
+      CheckText(Changed({"idle: poll", "zzzzzzzzzz: poll", "", "", ""}), "t.yaml");
+  ASSERT_EQ(strange.errors.size(), 1u);
+  EXPECT_THAT(strange.errors[0].message, testing::Not(testing::HasSubstr("did you mean")));
+}
+
+TEST(ConfigErrors, AreCountedBeyondTwenty) {
+  std::string text = kBase;
+  for (int i = 0; i < 1000; i++) text += "unknown" + std::to_string(i) + ": 1\n";
+  const CheckResult result = CheckText(text, "t.yaml");
+  EXPECT_EQ(result.errors.size(), kMaxErrors);
+  EXPECT_EQ(result.errors_left_off, 1000 - kMaxErrors);
+  EXPECT_THAT(std::string(ParseConfig(text, "t.yaml").status().message()),
+              testing::EndsWith("\nt.yaml: 980 more errors"));
+}
+
+TEST(ConfigWarnings, AreApartFromErrors) {
+  struct Warning {
+    const char* from;
+    const char* to;
+    const char* key;
+  };
+  for (const Warning& w : std::vector<Warning>{
+           {"idle: 300s", "idle: 119s", "timeouts.idle"},
+           {"quarantine: 2m", "quarantine: 60s", "timeouts.quarantine"},
+           {"unconfirmed: 4000", "unconfirmed: 70000", "limits.unconfirmed"},
+           {"127.0.0.1:9100", "0.0.0.0:9100", "admin.listen"},
+           {"nat: source, bridges: [jvb1]", "nat: destination, bridges: [jvb1]",
+            "dataplane.nat_addresses"},
+           {"bridges: [jvb2]", "bridges: [jvb1]", "bridges[1].name"},
+       }) {
+    const CheckResult result = CheckText(Changed({w.from, w.to, "", "", ""}), "t.yaml");
+    EXPECT_TRUE(result.ok()) << w.to;
+    ASSERT_EQ(result.warnings.size(), 1u) << w.to;
+    EXPECT_EQ(result.warnings[0].key, w.key);
+    EXPECT_THAT(result.config.warnings, testing::ElementsAre(result.warnings[0].Line()));
+  }
+}
+
+}  // namespace
+}  // namespace bridgehead::config

@@ -1,0 +1,198 @@
+// A configuration against the machine, and as the message to the relay.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ctrl/config/config.h"
+#include "ctrl/config/host.h"
+#include "ctrl/config/to_snapshot.h"
+
+namespace bridgehead::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+
+constexpr char kText[] = R"(dataplane:
+  workers: [1, 2]
+  nat_addresses: [10.8.0.2]
+  ports:
+    - {name: wan, device: eth0}
+    - name: lan
+      vdev: net_memif0
+      addresses: [10.8.0.1/24]
+      routes: [{to: 10.9.0.0/16, via: 10.8.0.254}]
+      neighbours: [{address: 10.8.0.254, mac: "02:00:00:00:00:01"}]
+bridges: [{name: jvb1, address: 10.8.0.11}]
+media:
+  - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1]}
+  - {name: far, listen: "198.51.100.11:40000-40001", nat: destination, bridges: [jvb1], bridge_port: 9000}
+)";
+
+// A machine made of files.
+class HostTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    sources_.local_port_range = folder_ + "/range";
+    sources_.local_reserved_ports = folder_ + "/reserved";
+    sources_.meminfo = folder_ + "/meminfo";
+    sources_.kernel_addresses = [this] { return kernel_; };
+    Write("32768\t60999\n", "\n");
+    std::ofstream(sources_.meminfo) << "MemTotal:        8000000 kB\nMemFree: 1 kB\n";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void Write(const std::string& range, const std::string& reserved) {
+    std::ofstream(sources_.local_port_range) << range;
+    std::ofstream(sources_.local_reserved_ports) << reserved;
+  }
+  static Address At(const char* text) { return *Address::Parse(text); }
+
+  std::string folder_ = testing::TempDir() + "config_host_XXXXXX";
+  Config config_ = *ParseConfig(kText, "t.yaml");
+  std::vector<Address> kernel_;
+  HostSources sources_;
+};
+
+TEST_F(HostTest, PortsOnForeignAddressesAreFree) {
+  kernel_ = {At("127.0.0.1"), At("10.8.0.3")};
+  const HostFindings findings = CheckHost(config_, sources_);
+  EXPECT_TRUE(findings.ok());
+  EXPECT_TRUE(findings.warnings.empty());
+}
+
+TEST_F(HostTest, AConflictNamesItsRemedy) {
+  kernel_ = {At("10.8.0.2")};
+  Write("32768\t60999\n", "8080,9148\n");
+  const HostFindings findings = CheckHost(config_, sources_);
+  ASSERT_EQ(findings.errors.size(), 1u);
+  EXPECT_EQ(
+      findings.errors[0].Line(),
+      "t.yaml:1:1: dataplane.nat_ports: got 20000-59999, which the kernel may use for its own "
+      "sockets on 10.8.0.2 (net.ipv4.ip_local_port_range 32768-60999), expected reserved "
+      "ports: sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,20000-59999");
+}
+
+TEST_F(HostTest, OneRemedyServesAllConflicts) {
+  kernel_ = {At("10.8.0.2"), At("198.51.100.10"), At("198.51.100.11")};
+  Write("1024\t65535\n", "9000-19999\n");
+  const HostFindings findings = CheckHost(config_, sources_);
+  // 10000 is reserved already.
+  ASSERT_EQ(findings.errors.size(), 2u);
+  EXPECT_EQ(findings.errors[1].key, "media[1].listen");
+  for (const Finding& error : findings.errors) {
+    EXPECT_THAT(error.message, EndsWith("ip_local_reserved_ports=9000-59999"));
+  }
+}
+
+TEST_F(HostTest, ReservedPortsAreNoConflict) {
+  kernel_ = {At("10.8.0.2"), At("198.51.100.11")};
+  // Only what lies in the ephemeral range counts; pieces that touch count as one.
+  Write("32768\t60999\n", "32768-40000,40001-59999\n");
+  EXPECT_TRUE(CheckHost(config_, sources_).ok());
+  Write("32768\t60999\n", "32768-59998\n");
+  EXPECT_FALSE(CheckHost(config_, sources_).ok());
+  Write("60000\t60999\n", "");
+  EXPECT_TRUE(CheckHost(config_, sources_).ok());
+}
+
+TEST_F(HostTest, WhatCanNotBeReadIsAWarning) {
+  kernel_ = {At("10.8.0.2")};
+  for (const char* range : {"", "many", "5 4", "0 99999"}) {
+    Write(range, "");
+    const HostFindings findings = CheckHost(config_, sources_);
+    EXPECT_TRUE(findings.ok());
+    ASSERT_EQ(findings.warnings.size(), 1u) << range;
+    EXPECT_THAT(findings.warnings[0].message, HasSubstr("can not understand"));
+  }
+  sources_.local_port_range = folder_ + "/none";
+  EXPECT_EQ(CheckHost(config_, sources_).warnings.size(), 1u);
+}
+
+TEST_F(HostTest, TooMuchMemoryIsAWarning) {
+  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * 65536 * 176);
+  std::ofstream(sources_.meminfo) << "MemTotal:        80000 kB\n";
+  const HostFindings findings = CheckHost(config_, sources_);
+  EXPECT_TRUE(findings.ok());
+  ASSERT_EQ(findings.warnings.size(), 1u);
+  EXPECT_EQ(findings.warnings[0].key, "dataplane.max_sessions");
+}
+
+TEST(ConfigSnapshot, SaysEverything) {
+  const api::Snapshot snapshot = ToSnapshot(*ParseConfig(kText, "t.yaml"), 7);
+  EXPECT_EQ(snapshot.id(), 7u);
+  const api::Dataplane& dataplane = snapshot.dataplane();
+  EXPECT_THAT(dataplane.workers(), ElementsAre(1, 2));
+  EXPECT_EQ(dataplane.max_sessions(), 65536u);
+  EXPECT_EQ(dataplane.packet_buffers(), 32768u);
+  EXPECT_EQ(dataplane.hugepages(), api::Dataplane::HUGEPAGES_AUTO);
+  EXPECT_EQ(dataplane.idle(), api::Dataplane::IDLE_POLL);
+  ASSERT_EQ(dataplane.ports_size(), 2);
+  EXPECT_EQ(dataplane.ports(0).name(), "wan");
+  EXPECT_EQ(dataplane.ports(0).device(), "eth0");
+  EXPECT_EQ(dataplane.ports(0).mtu(), 0u);
+  EXPECT_EQ(dataplane.ports(0).rx_descriptors(), 2048u);
+  EXPECT_EQ(dataplane.ports(0).tx_descriptors(), 2048u);
+  EXPECT_TRUE(dataplane.ports(0).verify_udp_checksum());
+  EXPECT_EQ(dataplane.ports(0).partial_checksums(), api::Port::PARTIAL_AUTO);
+  EXPECT_EQ(dataplane.ports(1).vdev(), "net_memif0");
+  EXPECT_EQ(dataplane.ports(1).mtu(), 1500u);
+  EXPECT_THAT(snapshot.nat().addresses(), ElementsAre(std::string("\x0a\x08\x00\x02", 4)));
+  EXPECT_EQ(snapshot.nat().ports().first(), 20000u);
+  EXPECT_EQ(snapshot.nat().ports().last(), 59999u);
+  EXPECT_EQ(snapshot.timeouts().idle_seconds(), 300u);
+  EXPECT_EQ(snapshot.timeouts().unconfirmed_seconds(), 10u);
+  EXPECT_EQ(snapshot.timeouts().quarantine_seconds(), 120u);
+  EXPECT_EQ(snapshot.limits().sessions_per_source(), 1024u);
+  EXPECT_EQ(snapshot.limits().unconfirmed(), 4096u);
+  EXPECT_EQ(snapshot.limits().hold_packets(), 64u);
+  ASSERT_EQ(snapshot.bridges_size(), 1);
+  EXPECT_EQ(snapshot.bridges(0).name(), "jvb1");
+  EXPECT_EQ(snapshot.bridges(0).address(), std::string("\x0a\x08\x00\x0b", 4));
+  ASSERT_EQ(snapshot.media_size(), 2);
+  EXPECT_EQ(snapshot.media(0).nat(), api::MediaListener::NAT_SOURCE);
+  EXPECT_EQ(snapshot.media(0).bridge_first_port(), 10000u);
+  EXPECT_EQ(snapshot.media(1).name(), "far");
+  EXPECT_EQ(snapshot.media(1).address(), std::string("\xc6\x33\x64\x0b", 4));
+  EXPECT_EQ(snapshot.media(1).ports().first(), 40000u);
+  EXPECT_EQ(snapshot.media(1).ports().last(), 40001u);
+  EXPECT_EQ(snapshot.media(1).nat(), api::MediaListener::NAT_DESTINATION);
+  EXPECT_EQ(snapshot.media(1).bridge(), "jvb1");
+  EXPECT_EQ(snapshot.media(1).bridge_first_port(), 9000u);
+}
+
+TEST(ConfigSnapshot, StaticRoutingStandsBehindTheKernels) {
+  const Config config = *ParseConfig(kText, "t.yaml");
+  api::Routing routing;
+  routing.add_interfaces()->set_ifindex(2);
+  AppendStaticRouting(config, routing);
+  ASSERT_EQ(routing.interfaces_size(), 2);
+  const api::Interface& interface = routing.interfaces(1);
+  EXPECT_EQ(interface.port(), 1u);
+  EXPECT_EQ(interface.ifindex(), 0u);
+  EXPECT_EQ(interface.mac(), "");
+  EXPECT_EQ(interface.mtu(), 1500u);
+  EXPECT_THAT(interface.addresses(), ElementsAre(std::string("\x0a\x08\x00\x01", 4)));
+  ASSERT_EQ(routing.routes_size(), 2);
+  EXPECT_EQ(routing.routes(0).prefix(), std::string("\x0a\x08\x00\x00", 4));
+  EXPECT_EQ(routing.routes(0).prefix_length(), 24u);
+  EXPECT_EQ(routing.routes(0).interface(), 1u);
+  EXPECT_EQ(routing.routes(0).gateway(), "");
+  EXPECT_EQ(routing.routes(1).prefix(), std::string("\x0a\x09\x00\x00", 4));
+  EXPECT_EQ(routing.routes(1).prefix_length(), 16u);
+  EXPECT_EQ(routing.routes(1).gateway(), std::string("\x0a\x08\x00\xfe", 4));
+  ASSERT_EQ(routing.neighbours_size(), 1);
+  EXPECT_EQ(routing.neighbours(0).interface(), 1u);
+  EXPECT_EQ(routing.neighbours(0).address(), std::string("\x0a\x08\x00\xfe", 4));
+  EXPECT_EQ(routing.neighbours(0).mac(), std::string("\x02\x00\x00\x00\x00\x01", 6));
+  EXPECT_EQ(ToSnapshot(config, 1).routing().interfaces_size(), 1);
+}
+
+}  // namespace
+}  // namespace bridgehead::config
