@@ -156,7 +156,7 @@ std::string AfXdpArguments(const InterfaceFacts& facts, const AfXdpPlan& plan,
                      plan.force_copy ? ",force_copy=1" : "");
 }
 
-absl::StatusOr<AfXdpPort> AfXdpPort::Claim(const std::string& device) {
+absl::StatusOr<AfXdpPort> AfXdpPort::Claim(const std::string& device, unsigned workers) {
   absl::StatusOr<InterfaceFacts> facts = ReadInterface(device);
   if (!facts.ok()) {
     return facts.status();
@@ -173,6 +173,10 @@ absl::StatusOr<AfXdpPort> AfXdpPort::Claim(const std::string& device) {
         "\"{}\" has an MTU of {}, but AF_XDP carries at most {}; lower it with: ip link "
         "set dev {} mtu 1500 (and at the other end)",
         device, facts->mtu, kMaxAfXdpMtu, device));
+  }
+  AfXdpPlan unused;
+  if (absl::Status status = PlanQueues(*facts, workers, unused); !status.ok()) {
+    return status;
   }
   absl::StatusOr<InterfaceLock> lock = InterfaceLock::Take(facts->ifindex);
   if (absl::IsAlreadyExists(lock.status())) {

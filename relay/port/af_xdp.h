@@ -69,7 +69,7 @@ struct AfXdpLosses {
 class AfXdpPort {
  public:
   // Checks, locks, and removes what a dead relay left on it. Changes nothing else.
-  static absl::StatusOr<AfXdpPort> Claim(const std::string& device);
+  static absl::StatusOr<AfXdpPort> Claim(const std::string& device, unsigned workers);
   AfXdpPort(AfXdpPort&&) = default;
   AfXdpPort& operator=(AfXdpPort&&) = default;
   ~AfXdpPort();

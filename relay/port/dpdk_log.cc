@@ -22,6 +22,7 @@ constexpr size_t kKept = 3;
 std::mutex mutex;
 std::string partial_line;             // guarded by mutex
 std::deque<std::string> error_lines;  // guarded by mutex
+std::string kernel_reason;            // guarded by mutex
 
 void TakeLine(std::string line, bool is_error) {
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) {
@@ -53,13 +54,15 @@ ssize_t WriteDpdk(void*, const char* text, size_t bytes) {
 void TakeFormatted(bool is_error, const char* format, va_list args) {
   char line[512];
   std::vsnprintf(line, sizeof(line), format, args);
-  // What the kernel itself says is the best part: it comes with this prefix.
   std::string text(line);
-  constexpr std::string_view kPrefix = "libbpf: Kernel error message: ";
-  if (text.starts_with(kPrefix)) {
-    text.erase(0, kPrefix.size());
-  }
   const std::lock_guard lock(mutex);
+  constexpr std::string_view kKernelSays = "Kernel error message: ";
+  if (const size_t at = text.find(kKernelSays); at != std::string::npos) {
+    kernel_reason = text.substr(at + kKernelSays.size());
+    while (kernel_reason.ends_with('\n')) {
+      kernel_reason.pop_back();
+    }
+  }
   TakeLine(std::move(text), is_error);
 }
 
@@ -97,10 +100,14 @@ void RouteLibraryLogs() {
 void ClearLibraryErrors() {
   const std::lock_guard lock(mutex);
   error_lines.clear();
+  kernel_reason.clear();
 }
 
 std::string LibraryErrors(const std::string& otherwise) {
   const std::lock_guard lock(mutex);
+  if (!kernel_reason.empty()) {
+    return fmt::format("the kernel says: {}", kernel_reason);
+  }
   return error_lines.empty() ? otherwise : fmt::format("{}", fmt::join(error_lines, "; "));
 }
 

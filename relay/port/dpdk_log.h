@@ -12,7 +12,8 @@ void RouteLibraryLogs();
 // Forgets the stored lines; called before something that may fail.
 void ClearLibraryErrors();
 
-// The stored error lines joined by "; ", or `otherwise` when there are none.
+// What the kernel said, when it said something; else the stored error lines joined by "; ", or
+// `otherwise` when there are none.
 std::string LibraryErrors(const std::string& otherwise);
 
 }  // namespace bridgehead::port

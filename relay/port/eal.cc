@@ -110,8 +110,9 @@ absl::StatusOr<MemoryPlan> PlanMemory(api::Dataplane::Hugepages wanted, uint64_t
     return absl::FailedPreconditionError(fmt::format("dataplane.hugepages: {}; {}", what, remedy));
   }
   plan.notice = fmt::format(
-      "dataplane.hugepages: {}: running on ordinary pages, which costs packets per second (every "
-      "packet buffer has its own page to look up) and zero-copy on NICs; {}",
+      "dataplane.hugepages: {}: running on ordinary pages, which is slower (more TLB misses) and "
+      "has no "
+      "zero-copy on NICs; {}",
       what, remedy);
   return plan;
 }

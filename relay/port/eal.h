@@ -34,9 +34,9 @@ struct MemoryPlan {
 absl::StatusOr<MemoryPlan> PlanMemory(api::Dataplane::Hugepages wanted, uint64_t bytes_needed,
                                       std::span<const HugepagePool> pools);
 
-// Starts the EAL. `run_dir` keeps two relays on one machine apart.
+// Starts the EAL, whose few files go to `run_dir`/dpdk: two relays on one machine stay apart.
 absl::Status StartEal(const std::string& lcores, const MemoryPlan& memory,
                       const std::string& run_dir);
-void StopEal();
+void StopEal(const std::string& run_dir);
 
 }  // namespace bridgehead::port

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include <fmt/format.h>
-#include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <spdlog/spdlog.h>
@@ -55,7 +55,8 @@ VdevSpec SplitVdev(const std::string& text) {
 
 absl::StatusOr<uint16_t> CreateVdev(const VdevSpec& spec) {
   ClearLibraryErrors();
-  if (const int error = rte_vdev_init(spec.name.c_str(), spec.arguments.c_str()); error != 0) {
+  if (const int error = rte_eal_hotplug_add("vdev", spec.name.c_str(), spec.arguments.c_str());
+      error != 0) {
     const std::string reason =
         error == -EEXIST ? "a device of that name exists; give each vdev a name of its own"
                          : rte_strerror(std::abs(error));
@@ -63,14 +64,14 @@ absl::StatusOr<uint16_t> CreateVdev(const VdevSpec& spec) {
   }
   uint16_t id = 0;
   if (rte_eth_dev_get_port_by_name(spec.name.c_str(), &id) != 0) {
-    rte_vdev_uninit(spec.name.c_str());
+    rte_eal_hotplug_remove("vdev", spec.name.c_str());
     return absl::InvalidArgumentError(fmt::format("{} is not a network device", spec.name));
   }
   return id;
 }
 
 void DestroyVdev(const std::string& name) {
-  rte_vdev_uninit(name.c_str());
+  rte_eal_hotplug_remove("vdev", name.c_str());
 }
 
 absl::StatusOr<EthdevLimits> ReadLimits(uint16_t id) {

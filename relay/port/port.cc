@@ -94,7 +94,8 @@ absl::Status PortSet::State::Claim() {
     port.mtu = static_cast<uint16_t>(config.mtu() != 0 ? config.mtu() : 1500);
     switch (config.kind_case()) {
       case api::Port::kDevice: {
-        absl::StatusOr<AfXdpPort> claimed = AfXdpPort::Claim(config.device());
+        absl::StatusOr<AfXdpPort> claimed =
+            AfXdpPort::Claim(config.device(), static_cast<unsigned>(dataplane.workers_size()));
         if (!claimed.ok()) {
           return WithKey(PortKey(config, "device"), claimed.status());
         }
@@ -249,7 +250,7 @@ void PortSet::State::Close() {
     pool = nullptr;
   }
   if (eal_started) {
-    StopEal();
+    StopEal(options.run_dir);
     eal_started = false;
   }
 }
