@@ -148,8 +148,10 @@ absl::Status StartEal(const std::string& lcores, const MemoryPlan& memory,
   return absl::OkStatus();
 }
 
-void StopEal() {
+void StopEal(const std::string& run_dir) {
   rte_eal_cleanup();
+  std::error_code ignored;
+  std::filesystem::remove_all(std::filesystem::path(run_dir) / "dpdk", ignored);
 }
 
 }  // namespace bridgehead::port
