@@ -103,6 +103,7 @@ Controller::Hooks App::MakeHooks() {
     routing = mirror_->routing();
     return true;
   };
+  hooks.own_addresses = [this] { return mirror_->own_addresses(); };
   hooks.set_devices = [this](std::vector<std::string> devices) {
     mirror_->SetDevices(std::move(devices));
   };

@@ -153,7 +153,8 @@ Answer AdminPages::Bridges() const {
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& address,
                                                                 uint16_t port,
-                                                                const AdminPages& pages) {
+                                                                const AdminPages& pages,
+                                                                int request_timeout_ms) {
   absl::Status status = TryToBind(address, port);
   if (!status.ok()) return status;
   static const unsigned initialised = mg_init_library(MG_FEATURES_DEFAULT);
@@ -161,6 +162,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::strin
   std::string where = fmt::format("{}:{}", address, port);
   std::string threads = fmt::format("{}", kThreads);
   std::string queue = fmt::format("{}", kQueue);
+  std::string timeout = fmt::format("{}", request_timeout_ms);
   const char* options[] = {"listening_ports",
                            where.c_str(),  //
                            "num_threads",

@@ -49,10 +49,12 @@ class AdminServer {
  public:
   static constexpr int kThreads = 8;
   static constexpr int kQueue = 32;
+  static constexpr int kRequestTimeoutMs = 5000;
 
   // `pages` outlives the server. Error: the address can not be bound.
-  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const std::string& address,
-                                                            uint16_t port, const AdminPages& pages);
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
+      const std::string& address, uint16_t port, const AdminPages& pages,
+      int request_timeout_ms = kRequestTimeoutMs);
   ~AdminServer();  // waits for the requests being served
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

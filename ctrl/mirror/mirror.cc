@@ -235,7 +235,8 @@ void Mirror::OnReport() {
 bool Mirror::Rebuild() {
   MirroredRouting next = BuildRouting(state_, devices_);
   std::string bytes = next.routing.SerializeAsString();
-  bool differs = bytes != current_bytes_ || next.warnings != current_.warnings;
+  bool differs = bytes != current_bytes_ || next.warnings != current_.warnings ||
+                 next.own_addresses != current_.own_addresses;
   for (const std::string& warning : next.warnings) {
     const auto& old = current_.warnings;
     if (std::find(old.begin(), old.end(), warning) == old.end()) SPDLOG_WARN("{}", warning);

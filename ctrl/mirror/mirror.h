@@ -34,7 +34,7 @@ class Mirror {
   static constexpr std::chrono::milliseconds kCoalesce{50};
 
   // `changed` is called from the loop once the first dump is complete, and after each change of
-  // routing() or warnings(). `base` outlives the mirror.
+  // routing(), own_addresses() or warnings(). `base` outlives the mirror.
   Mirror(event_base* base, std::function<void()> changed);
   ~Mirror();
   Mirror(const Mirror&) = delete;
@@ -51,6 +51,7 @@ class Mirror {
   bool ready() const { return ready_; }
   const api::Routing& routing() const { return current_.routing; }
   const std::vector<std::string>& warnings() const { return current_.warnings; }
+  const std::vector<uint32_t>& own_addresses() const { return current_.own_addresses; }
   const KernelState& state() const { return state_; }
   uint64_t resyncs() const { return resyncs_; }  // sockets lost since Start()
 

@@ -193,6 +193,9 @@ void AddNeighbours(const KernelState& state, const InterfaceIndex& interfaces,
 
 MirroredRouting BuildRouting(const KernelState& state, const std::vector<std::string>& devices) {
   MirroredRouting out;
+  std::set<uint32_t> own;
+  for (const auto& [address, generation] : state.addresses()) own.insert(address.address);
+  out.own_addresses.assign(own.begin(), own.end());
   InterfaceIndex interfaces = AddInterfaces(state, devices, out);
   AddRoutes(state, interfaces, out);
   AddNeighbours(state, interfaces, out);

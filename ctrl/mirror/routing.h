@@ -22,6 +22,7 @@ inline constexpr size_t kMaxNeighbours = 65'536;
 
 struct MirroredRouting {
   api::Routing routing;
+  std::vector<uint32_t> own_addresses;  // of all of this machine's interfaces, sorted
   std::vector<std::string> warnings;
 };
 

@@ -31,6 +31,30 @@ std::vector<std::string> PortDevices(const config::Config& config) {
   return devices;
 }
 
+std::vector<std::string> AddressWarnings(const config::Config& config,
+                                         const std::vector<uint32_t>& own_addresses) {
+  std::vector<std::string> devices = PortDevices(config);
+  bool any_device = std::any_of(devices.begin(), devices.end(),
+                                [](const std::string& device) { return !device.empty(); });
+  std::vector<std::string> warnings;
+  auto check = [&](const std::string& key, const config::Address& address) {
+    const auto& own = own_addresses;
+    if (!any_device || std::find(own.begin(), own.end(), address.v4()) != own.end()) return;
+    warnings.push_back(
+        fmt::format("{}: no interface of this machine has {}: nobody answers ARP for it; add it "
+                    "(ip address add "
+                    "{}/32 dev ...) unless it is routed here",
+                    key, address.text(), address.text()));
+  };
+  for (size_t i = 0; i < config.dataplane.nat_addresses.size(); ++i) {
+    check(fmt::format("dataplane.nat_addresses[{}]", i), config.dataplane.nat_addresses[i]);
+  }
+  for (size_t i = 0; i < config.media.size(); ++i) {
+    check(fmt::format("media[{}].listen", i), config.media[i].listen.address);
+  }
+  return warnings;
+}
+
 Controller::Controller(event_base* base, std::string config_file, Hooks hooks)
     : config_file_(std::move(config_file)), hooks_(std::move(hooks)), start_time_(NowMs() / 1000) {
   timeout_ = evtimer_new(
@@ -112,13 +136,20 @@ std::optional<uint64_t> Controller::Publish() {
 
 void Controller::OnRoutingChanged() {
   // Which addresses the kernel has may have changed too.
-  if (!pending_) {
-    std::vector<std::string> warnings = config_->warnings;
-    absl::Status host = hooks_.check_host(*config_, warnings);
-    if (!host.ok()) warnings.push_back(Text(host));
-    warnings_ = std::move(warnings);
-  }
+  if (!pending_) RefreshWarnings();
   Publish();
+}
+
+void Controller::RefreshWarnings() {
+  warnings_ = config_->warnings;
+  absl::Status host = hooks_.check_host(*config_, warnings_);
+  if (!host.ok()) warnings_.push_back(Text(host));
+  std::vector<std::string> next = AddressWarnings(*config_, hooks_.own_addresses());
+  for (const std::string& warning : next) {
+    const auto& old = address_warnings_;
+    if (std::find(old.begin(), old.end(), warning) == old.end()) SPDLOG_WARN("{}", warning);
+  }
+  address_warnings_ = std::move(next);
 }
 
 void Controller::OnPublisherChanged() {
@@ -148,12 +179,12 @@ void Controller::Accept(Pending pending, const std::string& message) {
   evtimer_del(timeout_);
   pending_.reset();
   config_ = pending.config;
-  warnings_ = std::move(pending.warnings);
   loaded_time_ = NowMs() / 1000;
   last_reload_error_.clear();
   hooks_.finish_admin(true);
   SPDLOG_INFO("reload of {}: {}", config_file_, message);
-  for (const std::string& warning : warnings_) SPDLOG_WARN("{}", warning);
+  for (const std::string& warning : pending.warnings) SPDLOG_WARN("{}", warning);
+  RefreshWarnings();
   hooks_.status_changed();
   pending.done(true, message);
 }
@@ -198,6 +229,7 @@ api::CtrlStatus Controller::Status() const {
   status.set_neighbours(static_cast<uint32_t>(neighbours_));
   status.set_mirror_resyncs(hooks_.mirror_resyncs());
   for (const std::string& warning : warnings_) status.add_warnings(warning);
+  for (const std::string& warning : address_warnings_) status.add_warnings(warning);
   for (const std::string& warning : hooks_.mirror_warnings()) status.add_warnings(warning);
   if (config_->admin.listen) status.set_admin_listen(config_->admin.listen->text());
   api::Snapshot snapshot = config::ToSnapshot(*config_, 0);

@@ -35,6 +35,8 @@ class Controller {
   struct Hooks {
     // Current routing of the kernel, false while the mirror is not ready.
     std::function<bool(api::Routing&)> routing;
+    // IPv4 addresses of the kernel's interfaces, as numbers.
+    std::function<std::vector<uint32_t>()> own_addresses;
     // The kernel interface of each port, whenever it may have changed.
     std::function<void(std::vector<std::string>)> set_devices;
     std::function<void(api::Snapshot)> publish;
@@ -84,18 +86,26 @@ class Controller {
   void Refuse(Pending pending, const std::string& message);
   void OnTimeout();
   const config::Config& InForce() const;
+  void RefreshWarnings();
 
   const std::string config_file_;
   const Hooks hooks_;
   event* timeout_ = nullptr;
   ConfigPtr config_;
-  std::vector<std::string> warnings_;
+  std::vector<std::string> warnings_;          // of the configuration and the machine
+  std::vector<std::string> address_warnings_;  // once the mirror knows the addresses
   std::optional<Pending> pending_;
   uint64_t last_id_ = 0;
   uint64_t routes_ = 0, neighbours_ = 0;
   uint64_t start_time_ = 0, loaded_time_ = 0;
   std::string last_reload_error_;
 };
+
+// One line for each NAT or listener address that no interface has, where the kernel is to answer
+// for them: without that, nobody answers ARP, and packets come only if they are routed to this
+// machine.
+std::vector<std::string> AddressWarnings(const config::Config& config,
+                                         const std::vector<uint32_t>& own_addresses);
 
 // The kernel interface of each port, empty for a port without one.
 std::vector<std::string> PortDevices(const config::Config& config);

@@ -1,0 +1,79 @@
+#include "ctrl/cli/command_line.h"
+
+#include <sstream>
+
+namespace bridgehead::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "Exit codes:\n"
+    "  0  done\n"
+    "  1  refused: check found errors, reload kept the old configuration\n"
+    "  2  wrong usage\n"
+    "  3  the relay or ctrl, as far as the subcommand needs it, does not answer; status: one of\n"
+    "     the two is down (what is known is printed all the same)";
+
+using Command = int (*)(const Options&, const Streams&);
+
+}  // namespace
+
+std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
+  auto app = std::make_unique<CLI::App>("Operator's command of Bridgehead, the media relay.",
+                                        "bridgehead");
+  app->footer(kFooter);
+  app->require_subcommand(1);
+  app->fallthrough();  // --json and --run-dir after the subcommand too
+  app->add_option("--run-dir", options.run_dir, "directory of sockets and counters")
+      ->capture_default_str();
+  app->add_flag("--json", options.json, "print JSON, for scripts");
+  app->set_version_flag("--version", "bridgehead " BRIDGEHEAD_VERSION);
+
+  auto add = [&](const char* name, const char* help, Command function) {
+    CLI::App* subcommand = app->add_subcommand(name, help);
+    subcommand->callback([&command, function] { command = function; });
+    return subcommand;
+  };
+  auto add_watch = [&](CLI::App* subcommand) {
+    subcommand->add_option("--watch", options.watch, "print again every SECONDS, until interrupted")
+        ->option_text("SECONDS")
+        ->check(CLI::Range(0.1, 3600.0));
+  };
+  CLI::App* check = add("check", "check a configuration file, without using it", Check);
+  check->add_option("FILE", options.file, "the configuration file")->required();
+  check->add_flag("--host", options.host, "against this machine as well: addresses, ports, memory");
+  add_watch(add("status", "state of relay and ctrl, ports, workers, listeners", Status));
+  CLI::App* sessions = add("sessions", "the relay's sessions", Sessions);
+  sessions->add_option("--bridge", options.bridge, "only those to this bridge")
+      ->option_text("NAME");
+  sessions->add_option("--client", options.client, "only those of this client address")
+      ->option_text("IPv4");
+  sessions->add_option("--limit", options.limit, "at most this many")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 10'000'000u));
+  CLI::App* drops = add("drops", "dropped packets by reason, and whether the totals add up", Drops);
+  drops->add_flag("--all", options.all, "reasons that never happened too");
+  add_watch(drops);
+  add("bridges", "sessions and traffic of each bridge", Bridges);
+  add("reload", "have ctrl read its configuration file again", Reload);
+  add("version", "versions of this command and of the running processes", Version);
+  return app;
+}
+
+int Run(int argc, const char* const* argv, const Streams& streams) {
+  Options options;
+  Command command = nullptr;
+  std::unique_ptr<CLI::App> app = MakeCommandLine(options, command);
+  try {
+    app->parse(argc, const_cast<char**>(argv));
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream errors;
+    int code = app->exit(error, out, errors);
+    if (!out.str().empty()) streams.out(out.str());
+    if (!errors.str().empty()) streams.error(errors.str());
+    return code == 0 ? kOk : kUsage;
+  }
+  return command(options, streams);
+}
+
+}  // namespace bridgehead::cli

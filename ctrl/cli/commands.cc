@@ -1,0 +1,247 @@
+#include "ctrl/cli/commands.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctrl/cli/text.h"
+#include "ctrl/config/config.h"
+#include "ctrl/config/host.h"
+#include "ctrl/view/report.h"
+#include "fmt/format.h"
+
+namespace bridgehead::cli {
+namespace {
+
+constexpr int kConnectTimeoutMs = 2000;
+constexpr uint32_t kSessionsPage = 10'000;  // as relay.proto allows
+
+std::string Text(const absl::Status& status) {
+  std::string text(status.message());
+  if (absl::IsPermissionDenied(status)) {
+    text += "; run as root or as a member of the directory's group";
+  } else if (absl::IsNotFound(status)) {
+    text += "; is it running, and with this --run-dir?";
+  }
+  return text;
+}
+
+absl::StatusOr<api::Response> Ask(const Options& options, const char* socket_name,
+                                  api::Request request) {
+  absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + socket_name,
+                                                        "bridgehead command", kConnectTimeoutMs);
+  if (!client.ok()) return client.status();
+  return client->Call(std::move(request));
+}
+
+view::Inputs Gather(const Options& options) {
+  view::Inputs inputs;
+  api::Request relay;
+  relay.mutable_status();
+  absl::StatusOr<api::Response> response = Ask(options, kRelaySocketName, std::move(relay));
+  if (response.ok()) {
+    inputs.relay = response->status();
+  } else {
+    inputs.relay_error = Text(response.status());
+  }
+  api::Request ctrl;
+  ctrl.mutable_ctrl();
+  response = Ask(options, kCtrlSocketName, std::move(ctrl));
+  if (response.ok()) {
+    inputs.ctrl = response->ctrl();
+  } else {
+    inputs.ctrl_error = Text(response.status());
+  }
+  auto reader = CounterReader::Open(options.run_dir + "/" + kCountersFileName);
+  if (reader.ok()) {
+    inputs.counters = (*reader)->Read();
+  } else {
+    inputs.counters_error = Text(reader.status());
+  }
+  return inputs;
+}
+
+void NameTheDown(const view::Inputs& inputs, const Streams& streams) {
+  if (!inputs.relay) streams.error("relay is down: " + inputs.relay_error + "\n");
+  if (!inputs.ctrl) streams.error("ctrl is down: " + inputs.ctrl_error + "\n");
+}
+
+int Unreachable(const Options& options, const Streams& streams, const std::string& message) {
+  if (options.json) streams.out(view::ErrorJson(message));
+  streams.error(message + "\n");
+  return kUnreachable;
+}
+
+// Prints once, or again and again on a cleared screen until interrupted.
+template <typename Print>
+int Repeat(const Options& options, const Streams& streams, Print print) {
+  if (options.watch <= 0) return print();
+  while (true) {
+    constexpr char kHomeAndClear[] = "\x1b[H\x1b[J";
+    streams.out(kHomeAndClear);
+    print();
+    usleep(static_cast<useconds_t>(options.watch * 1e6));
+  }
+}
+
+nlohmann::ordered_json FindingJson(const config::Finding& finding) {
+  return {{"line", finding.location.line},
+          {"column", finding.location.column},
+          {"key", finding.key},
+          {"message", finding.message},
+          {"text", finding.Line()}};
+}
+
+int PrintCheckJson(const Options& options, const config::CheckResult& result,
+                   const Streams& streams) {
+  nlohmann::ordered_json errors = nlohmann::ordered_json::array();
+  for (const auto& finding : result.errors) errors.push_back(FindingJson(finding));
+  nlohmann::ordered_json warnings = nlohmann::ordered_json::array();
+  for (const auto& finding : result.warnings) warnings.push_back(FindingJson(finding));
+  nlohmann::ordered_json json = {{"file", options.file},
+                                 {"ok", result.ok()},
+                                 {"errors", errors},
+                                 {"errors_left_off", result.errors_left_off},
+                                 {"warnings", warnings}};
+  streams.out(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  return result.ok() ? kOk : kRefused;
+}
+
+// IPv4 in network order; empty when it is no address.
+std::string ParseClient(const std::string& text) {
+  auto address = config::Address::Parse(text);
+  return address ? address->bytes() : "";
+}
+
+}  // namespace
+
+int Check(const Options& options, const Streams& streams) {
+  config::CheckResult result = config::CheckFile(options.file);
+  if (options.host && result.ok()) {
+    config::HostFindings host = config::CheckHost(result.config);
+    result.errors = std::move(host.errors);
+    std::move(host.warnings.begin(), host.warnings.end(), std::back_inserter(result.warnings));
+  }
+  if (options.json) return PrintCheckJson(options, result, streams);
+  for (const auto& finding : result.warnings)
+    streams.error("warning: " + finding.WithCaret() + "\n");
+  for (const auto& finding : result.errors) streams.error(finding.WithCaret() + "\n");
+  if (result.errors_left_off != 0) {
+    streams.error(fmt::format("and {} more\n", result.errors_left_off));
+  }
+  if (!result.ok()) return kRefused;
+  streams.out(options.file + ": ok\n");
+  return kOk;
+}
+
+int Status(const Options& options, const Streams& streams) {
+  return Repeat(options, streams, [&]() -> int {
+    view::Inputs inputs = Gather(options);
+    streams.out(options.json ? view::StatusJson(inputs)
+                             : StatusText(inputs, static_cast<uint64_t>(time(nullptr))));
+    return inputs.relay && inputs.ctrl ? kOk : kUnreachable;
+  });
+}
+
+int Drops(const Options& options, const Streams& streams) {
+  return Repeat(options, streams, [&]() -> int {
+    view::Inputs inputs = Gather(options);
+    if (!inputs.counters) return Unreachable(options, streams, inputs.counters_error);
+    streams.out(options.json ? view::DropsJson(*inputs.counters)
+                             : DropsText(*inputs.counters, options.all));
+    NameTheDown(inputs, streams);
+    return kOk;
+  });
+}
+
+int Bridges(const Options& options, const Streams& streams) {
+  view::Inputs inputs = Gather(options);
+  if (!inputs.counters && !inputs.ctrl) {
+    return Unreachable(
+        options, streams,
+        "neither counters nor ctrl: " + inputs.counters_error + "; " + inputs.ctrl_error);
+  }
+  streams.out(options.json ? view::BridgesJson(inputs.counters, inputs.ctrl)
+                           : BridgesText(inputs.counters, inputs.ctrl));
+  NameTheDown(inputs, streams);
+  return kOk;
+}
+
+int Sessions(const Options& options, const Streams& streams) {
+  std::string client_bytes;
+  if (!options.client.empty()) {
+    client_bytes = ParseClient(options.client);
+    if (client_bytes.empty()) {
+      streams.error(fmt::format("--client: got {}, expected an IPv4 address\n", options.client));
+      return kUsage;
+    }
+  }
+  absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + kRelaySocketName,
+                                                        "bridgehead sessions", kConnectTimeoutMs);
+  if (!client.ok()) {
+    return Unreachable(options, streams, "relay is not reachable: " + Text(client.status()));
+  }
+  api::SessionsPage all;
+  uint64_t cursor = 0;
+  do {
+    api::Request request;
+    api::SessionsQuery* query = request.mutable_sessions();
+    query->set_limit(
+        std::min(kSessionsPage, options.limit - static_cast<uint32_t>(all.sessions_size())));
+    query->set_cursor(cursor);
+    query->set_bridge(options.bridge);
+    query->set_client(client_bytes);
+    absl::StatusOr<api::Response> response = client->Call(std::move(request));
+    if (!response.ok()) return Unreachable(options, streams, Text(response.status()));
+    cursor = response->sessions().next_cursor();
+    all.mutable_sessions()->MergeFrom(response->sessions().sessions());
+  } while (cursor != 0 && static_cast<uint32_t>(all.sessions_size()) < options.limit);
+  all.set_next_cursor(cursor);
+  streams.out(options.json ? view::SessionsJson(all) : SessionsText(all));
+  return kOk;
+}
+
+int Reload(const Options& options, const Streams& streams) {
+  api::Request request;
+  request.mutable_reload();
+  absl::StatusOr<api::Response> response = Ask(options, kCtrlSocketName, std::move(request));
+  if (!response.ok()) {
+    return Unreachable(options, streams, "ctrl is not reachable: " + Text(response.status()));
+  }
+  const api::CtrlReloadResult& result = response->reload();
+  if (options.json) {
+    nlohmann::ordered_json json = {{"accepted", result.accepted()}, {"message", result.message()}};
+    streams.out(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  } else if (result.accepted()) {
+    streams.out(result.message() + "\n");
+  } else {
+    streams.error("reload refused, the old configuration stays:\n" + result.message() + "\n");
+  }
+  return result.accepted() ? kOk : kRefused;
+}
+
+int Version(const Options& options, const Streams& streams) {
+  view::Inputs inputs = Gather(options);
+  std::string relay = inputs.relay ? inputs.relay->version() : "";
+  std::string ctrl = inputs.ctrl ? inputs.ctrl->version() : "";
+  if (options.json) {
+    nlohmann::ordered_json json = {{"bridgehead", BRIDGEHEAD_VERSION},
+                                   {"protocol", kProtocolVersion},
+                                   {"relay", nullptr},
+                                   {"ctrl", nullptr}};
+    if (!relay.empty()) json["relay"] = relay;
+    if (!ctrl.empty()) json["ctrl"] = ctrl;
+    streams.out(json.dump(2) + "\n");
+    return kOk;
+  }
+  streams.out(fmt::format("bridgehead        {}\nbridgehead-relay  {}\nbridgehead-ctrl   {}\n",
+                          BRIDGEHEAD_VERSION, relay.empty() ? "not running" : relay,
+                          ctrl.empty() ? "not running" : ctrl));
+  return kOk;
+}
+
+}  // namespace bridgehead::cli

@@ -1,0 +1,60 @@
+# Bash completion for the bridgehead command. Installed as
+# /usr/share/bash-completion/completions/bridgehead, or sourced from ~/.bashrc.
+
+_bridgehead() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local common='--run-dir --json --help' subcommands='check status sessions drops bridges reload version'
+  local word subcommand='' i
+  COMPREPLY=()
+
+  # The first word that is neither an option nor an option's value is the subcommand.
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    case $word in
+      --run-dir | --bridge | --client | --limit | --watch) ((i++)) ;;
+      -*) ;;
+      *)
+        subcommand=$word
+        break
+        ;;
+    esac
+  done
+
+  case $previous in
+    --run-dir)
+      mapfile -t COMPREPLY < <(compgen -d -- "$current")
+      return
+      ;;
+    --bridge)
+      mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges)" -- "$current")
+      return
+      ;;
+    --client | --limit | --watch) return ;;
+  esac
+
+  local words
+  case $subcommand in
+    '') words="$common --version $subcommands" ;;
+    check)
+      if [[ $current != -* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -X '!*.@(yaml|yml)' -- "$current"; compgen -d -- "$current")
+        return
+      fi
+      words="$common --host"
+      ;;
+    status) words="$common --watch" ;;
+    sessions) words="$common --bridge --client --limit" ;;
+    drops) words="$common --all --watch" ;;
+    bridges | reload | version) words=$common ;;
+    *) return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+# The names of the bridges, as far as the relay's counters tell.
+_bridgehead_bridges() {
+  bridgehead bridges --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",$/\1/p'
+}
+
+complete -F _bridgehead bridgehead

@@ -1,0 +1,355 @@
+// Metrics text, the admin address over real sockets, ctrl.sock and the lock on RUN_DIR.
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <prometheus/text_serializer.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctrl/admin/ctrl_socket.h"
+#include "ctrl/admin/http.h"
+#include "ctrl/admin/metrics.h"
+#include "ctrl/admin/run_dir.h"
+#include "fmt/format.h"
+#include "tests/unit/publish_fake_relay.h"
+
+namespace bridgehead::admin {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+TEST(AdminMetrics, EveryDropReasonAndLabel) {
+  TemporaryDirectory directory;
+  std::string path = directory.path() + "/counters";
+  auto segment = CounterSegment::Create(path, 2);
+  ASSERT_TRUE(segment.ok());
+  SegmentHeader& header = (*segment)->header();
+  CopyName(header.port_names[0], "wan");
+  header.port_count.Set(1);
+  CopyName(header.listener_names[0], "meet \"quoted\"\\");
+  header.listener_count.Set(1);
+  CopyName(header.bridge_names[0], "jvb1");
+  header.bridge_count.Set(1);
+  (*segment)->worker(0).received.Add(123'456'789'012);
+  (*segment)->worker(1).drops[DropIndex(Drop::kNotStun)].Add(5);
+  (*segment)->worker(1).ports[0].rx_bytes.Add(77);
+  (*segment)->worker(0).bridges[0].bytes_to_client.Add(88);
+
+  CounterSource source(path);
+  StatusBoard board;
+  std::string text = Metrics(source, board).Text();
+  for (const DropInfo& info : kDropInfo) {
+    EXPECT_THAT(text,
+                HasSubstr(fmt::format("bridgehead_dropped_packets_total{{reason=\"{}\"}} {}\n",
+                                      info.label, info.label == "not_stun" ? 5 : 0)));
+  }
+  EXPECT_THAT(text, HasSubstr("bridgehead_received_packets_total{worker=\"0\"} 123456789012\n"));
+  EXPECT_THAT(text, HasSubstr("bridgehead_port_received_bytes_total{port=\"wan\"} 77\n"));
+  EXPECT_THAT(text,
+              HasSubstr("{listener=\"meet \\\"quoted\\\"\\\\\",direction=\"to_bridge\"} 0\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("bridgehead_bridge_bytes_total{bridge=\"jvb1\",direction=\"to_client\"} 88\n"));
+  EXPECT_THAT(text, HasSubstr("bridgehead_relay_connected 0\n"));
+}
+
+TEST(AdminMetrics, FamiliesAreWellFormed) {
+  CounterTotals totals;
+  totals.workers.resize(1);
+  auto families = MetricFamilies(totals, api::CtrlStatus{});
+  std::set<std::string> names;
+  for (const auto& family : families) {
+    EXPECT_TRUE(names.insert(family.name).second) << family.name << " twice";
+    EXPECT_THAT(family.name, StartsWith("bridgehead_"));
+    EXPECT_THAT(family.help, Not(::testing::IsEmpty())) << family.name;
+    bool total = family.name.ends_with("_total");
+    EXPECT_EQ(family.type == prometheus::MetricType::Counter, total) << family.name;
+  }
+  EXPECT_LE(families.size(), 64u);  // what MetricFamilies reserves
+}
+
+TEST(AdminMetrics, ANewRelaysCountersReplaceTheOldOnes) {
+  TemporaryDirectory directory;
+  std::string path = directory.path() + "/counters";
+  CounterSource source(path);
+  EXPECT_FALSE(source.Read().ok());
+  auto first = CounterSegment::Create(path, 1);
+  (*first)->worker(0).received.Add(10);
+  EXPECT_EQ(source.Read()->total.received, 10u);
+  first->reset();
+  EXPECT_EQ(source.Read()->total.received, 10u) << "the last totals stay readable";
+  EXPECT_TRUE(source.Read()->closed);
+  auto second = CounterSegment::Create(path, 1);
+  EXPECT_EQ(source.Read()->total.received, 0u);
+}
+
+// ------------------------------------------------------------------------------------------- HTTP
+
+// A free port of the loopback interface.
+uint16_t FreePort() {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(name);
+  bind(fd, reinterpret_cast<sockaddr*>(&name), size);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
+  close(fd);
+  return ntohs(name.sin_port);
+}
+
+int ConnectTo(uint16_t port) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(port);
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  timeval patience{10, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  return fd;
+}
+
+std::string Exchange(uint16_t port, const std::string& request) {
+  int fd = ConnectTo(port);
+  send(fd, request.data(), request.size(), MSG_NOSIGNAL);
+  std::string answer;
+  char data[4096];
+  ssize_t size = 0;
+  while ((size = recv(fd, data, sizeof(data), 0)) > 0) {
+    answer.append(data, static_cast<size_t>(size));
+  }
+  close(fd);
+  return answer;
+}
+
+class AdminHttp : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = AdminServer::Start("127.0.0.1", port_, pages_, 500);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  std::string Request(const std::string& line) {
+    return Exchange(port_, line + " HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  TemporaryDirectory directory_;
+  uint16_t port_ = FreePort();
+  CounterSource source_{directory_.path() + "/counters"};
+  StatusBoard board_;
+  AdminPages pages_{source_, board_};
+  std::unique_ptr<AdminServer> server_;
+};
+
+TEST_F(AdminHttp, Pages) {
+  EXPECT_THAT(Request("GET /healthz"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(Request("GET /readyz"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(Request("GET /readyz"), HasSubstr("relay is not connected"));
+  EXPECT_THAT(Request("GET /metrics?x=1"), HasSubstr("bridgehead_ready 0"));
+  EXPECT_THAT(Request("GET /api/v1/drops"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(Request("GET /api/v1/status"), HasSubstr("\"not_ready_reason\""));
+  EXPECT_THAT(Request("GET /nonsense"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Request("GET /healthz/../metrics"), Not(HasSubstr("500")));
+  api::CtrlStatus status;
+  status.set_relay_connected(true);
+  status.set_snapshot_id(1);
+  status.set_snapshot_accepted(true);
+  status.set_relay_forwarding(true);
+  board_.Set(status);
+  EXPECT_THAT(Request("GET /readyz"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(AdminHttp, OnlyGetAndHead) {
+  std::string head = Request("HEAD /healthz");
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200 "));
+  EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+  EXPECT_THAT(head, HasSubstr("Content-Length: 3"));
+  for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
+    EXPECT_THAT(Request(fmt::format("{} /healthz", method)), StartsWith("HTTP/1.1 405 ")) << method;
+  }
+}
+
+TEST_F(AdminHttp, LongRequestIsRefused) {
+  std::string answer = Exchange(
+      port_, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + std::string(20'000, 'a') + "\r\n\r\n");
+  EXPECT_THAT(answer, Not(HasSubstr(" 200 ")));
+}
+
+TEST_F(AdminHttp, SlowClientsDoNotKeepOthersOut) {
+  std::vector<int> slow;
+  for (int i = 0; i < AdminServer::kThreads - 1; ++i) {
+    slow.push_back(ConnectTo(port_));
+    send(slow.back(), "GET /hea", 8, MSG_NOSIGNAL);
+  }
+  EXPECT_THAT(Request("GET /healthz"), StartsWith("HTTP/1.1 200 "));
+  for (int fd : slow) close(fd);
+}
+
+TEST_F(AdminHttp, SlowClientsAreCutOff) {
+  std::vector<int> slow;
+  for (int i = 0; i < AdminServer::kThreads + 4; ++i) {
+    slow.push_back(ConnectTo(port_));
+    send(slow.back(), "GET /hea", 8, MSG_NOSIGNAL);
+  }
+  // All threads wait for a request that never ends; after its time they serve again.
+  EXPECT_THAT(Request("GET /healthz"), StartsWith("HTTP/1.1 200 "));
+  for (int fd : slow) close(fd);
+}
+
+TEST_F(AdminHttp, AddressInUseIsNamed) {
+  auto second = AdminServer::Start("127.0.0.1", port_, pages_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr("admin.listen: 127.0.0.1:" + fmt::format("{}", port_)));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use"));
+  auto foreign = AdminServer::Start("192.0.2.77", port_, pages_);
+  ASSERT_FALSE(foreign.ok());
+  EXPECT_THAT(std::string(foreign.status().message()), HasSubstr("no interface has this address"));
+}
+
+// -------------------------------------------------------------------------------------- ctrl.sock
+
+struct EventBaseFree {
+  void operator()(event_base* base) const { event_base_free(base); }
+};
+
+class CtrlSocketTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    CtrlSocket::Handlers handlers;
+    handlers.status = [] {
+      api::CtrlStatus status;
+      status.set_pid(42);
+      return status;
+    };
+    handlers.reload = [this](auto done) {
+      if (later_) {
+        done_ = done;
+      } else {
+        done(false, "because");
+      }
+    };
+    auto socket = CtrlSocket::Open(base_.get(), path_, std::move(handlers));
+    ASSERT_TRUE(socket.ok()) << socket.status();
+    socket_ = *std::move(socket);
+  }
+  // Runs `client` on a thread of its own while the loop turns.
+  template <typename Client>
+  void With(Client client) {
+    std::atomic<bool> ended{false};
+    std::thread thread([&] {
+      client();
+      ended = true;
+    });
+    while (!ended) {
+      timeval slice{0, 5'000};
+      event_base_loopexit(base_.get(), &slice);
+      event_base_dispatch(base_.get());
+      if (done_) std::exchange(done_, nullptr)(true, "done later");
+    }
+    thread.join();
+  }
+  TemporaryDirectory directory_;
+  std::string path_ = directory_.path() + "/ctrl.sock";
+  std::unique_ptr<event_base, EventBaseFree> base_{event_base_new()};
+  bool later_ = false;
+  std::function<void(bool, const std::string&)> done_;
+  std::unique_ptr<CtrlSocket> socket_;
+};
+
+TEST_F(CtrlSocketTest, StatusAndReload) {
+  With([&] {
+    auto client = ApiClient::Connect(path_, "test");
+    ASSERT_TRUE(client.ok()) << client.status();
+    api::Request request;
+    request.mutable_ctrl();
+    auto response = client->Call(request);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->ctrl().pid(), 42u);
+    request.mutable_reload();
+    response = client->Call(request);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_FALSE(response->reload().accepted());
+    EXPECT_EQ(response->reload().message(), "because");
+    later_ = true;
+    response = client->Call(request);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->reload().message(), "done later");
+    request.mutable_sessions();
+    EXPECT_FALSE(client->Call(request).ok()) << "the relay's request";
+  });
+}
+
+TEST_F(CtrlSocketTest, RawBytesEndTheConnectionOnly) {
+  With([&] {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    memcpy(name.sun_path, path_.data(), path_.size());
+    for (const std::string& bytes :
+         {std::string("\xff\xff\xff\xff", 4), std::string("\0\0\0\4\xff\xff\xff\xff", 8),
+          std::string("\0\1\0\0", 4) + std::string(70'000, 'x'),
+          // A status request without Hello gets an error, not a status.
+          std::string("\0\0\0\2\x3a\0", 6)}) {
+      int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+      timeval patience{0, 200'000};
+      setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+      ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+      send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      char answer[256];
+      ssize_t size = recv(fd, answer, sizeof(answer), 0);
+      if (size > 0) {
+        EXPECT_THAT(std::string(answer, static_cast<size_t>(size)), HasSubstr("Hello"));
+      }
+      close(fd);
+    }
+    EXPECT_TRUE(ApiClient::Connect(path_, "test").ok());
+  });
+}
+
+TEST_F(CtrlSocketTest, ClientThatLeavesBeforeItsAnswer) {
+  later_ = true;
+  With([&] {
+    auto client = ApiClient::Connect(path_, "test");
+    ASSERT_TRUE(client.ok());
+    api::Request request;
+    request.set_id(9);
+    request.mutable_reload();
+    std::string bytes = *Frame(request);
+    send(client->fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  });
+  With([&] { EXPECT_TRUE(ApiClient::Connect(path_, "test").ok()); });
+}
+
+TEST_F(CtrlSocketTest, ReplacesAStaleSocketAndGuardsIt) {
+  struct stat info {};
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0660u);
+  // What a killed process leaves behind: a socket that nobody listens on.
+  auto again = CtrlSocket::Open(base_.get(), path_, {});
+  EXPECT_TRUE(again.ok());
+}
+
+TEST(RunDir, OneOwner) {
+  TemporaryDirectory directory;
+  std::string path = directory.path() + "/run";
+  auto first = RunDir::Take(path);
+  ASSERT_TRUE(first.ok()) << first.status();
+  auto second = RunDir::Take(path);
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("another bridgehead-ctrl"));
+  first->reset();
+  EXPECT_TRUE(RunDir::Take(path).ok());
+  EXPECT_FALSE(RunDir::Take("/nonexistent/run").ok());
+}
+
+}  // namespace
+}  // namespace bridgehead::admin
