@@ -23,6 +23,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <rte_ethdev.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <sched.h>
@@ -553,6 +554,70 @@ TEST_F(PortOpenTest, DataplaneErrors) {
             "--steer-program: no file /nowhere/steer.bpf.o; install it or name the steer.bpf.o of "
             "this build");
   EXPECT_EQ(Program("deva"), "");
+}
+
+// A relay that does not look: what its socket can not take is counted as lost, to the packet.
+TEST_F(PortOpenTest, LossesAreCounted) {
+  constexpr uint64_t kSent = 3000;
+  Wire far_a("fara");
+  Child child([&](Child& self) {
+    const auto ports = PortSet::Open(TwoDevices(), Options());
+    self.Say(ports.ok() ? "open" : std::string(ports.status().message()));
+    EXPECT_TRUE((*ports)->SetSteerRules(kRules).ok());
+    self.Say("ready");
+    self.Hear();
+    uint64_t received = 0;
+    rte_mbuf* burst[32];
+    while (const uint16_t got = rte_eth_rx_burst((*ports)->ports()[0].id, 0, burst, 32)) {
+      rte_pktmbuf_free_bulk(burst, got);
+      received += got;
+    }
+    const port::PortLosses losses = (*ports)->ReadLosses(0);
+    self.Say(received < kSent && losses.link_up ? "overflowed" : "not full");
+    self.Say(std::to_string(received + losses.missed + losses.no_buffer));
+  });
+  ASSERT_EQ(child.Hear(), "open");
+  ASSERT_EQ(child.Hear(), "ready");
+  for (uint64_t i = 0; i < kSent; ++i) {
+    far_a.Send(ToListener(10000));
+  }
+  usleep(200'000);  // the kernel delivers on its own time
+  child.Say("look");
+  EXPECT_EQ(child.Hear(), "overflowed");
+  EXPECT_EQ(child.Hear(), std::to_string(kSent));
+}
+
+TEST_F(PortOpenTest, EachWorkerHasItsCoreAndAVethOneQueue) {
+  api::Dataplane dataplane = TwoDevices();
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof(set), &set);
+  if (CPU_COUNT(&set) < 2) {
+    GTEST_SKIP() << "needs two cores";
+  }
+  unsigned second = FirstCore() + 1;
+  while (!CPU_ISSET(second, &set)) {
+    ++second;
+  }
+  dataplane.clear_workers();
+  dataplane.add_workers(second);
+  dataplane.add_workers(FirstCore());
+  Child child([&](Child& self) {
+    const auto ports = PortSet::Open(dataplane, Options());
+    if (!ports.ok()) {
+      self.Say(std::string(ports.status().message()));
+      return;
+    }
+    self.Say(Describe((*ports)->ports()[0]));
+    for (unsigned worker = 0; worker < 2; ++worker) {
+      self.Say(fmt::format("core {}",
+                           rte_lcore_to_cpu_id(static_cast<int>(port::LcoreOfWorker(worker)))));
+    }
+    self.Say(fmt::format("lcores {}", rte_lcore_count()));
+  });
+  EXPECT_THAT(child.Hear(), HasSubstr("wan net_af_xdp rx1 tx1"));
+  EXPECT_EQ(child.Hear(), fmt::format("core {}", second));
+  EXPECT_EQ(child.Hear(), fmt::format("core {}", FirstCore()));
+  EXPECT_EQ(child.Hear(), "lcores 3");
 }
 
 TEST_F(PortOpenTest, VdevPorts) {
