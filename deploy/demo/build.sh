@@ -11,16 +11,23 @@ build_programs() {
     relay/bridgehead-relay ctrl/bridgehead-ctrl ctrl/bridgehead bpf/steer.bpf.o
   )
   "${AS_OWNER[@]}" mkdir -p "$BUILD"
-  echo "demo: building in $BUILD"
+  echo "demo: building in $BUILD; the first time this takes minutes"
   if [[ ! -e $BUILD/build.ninja ]]; then
     foreground "${AS_OWNER[@]}" meson setup "$BUILD" "$REPO" >"$log" 2>&1 || build_failed "$log"
   fi
-  foreground "${AS_OWNER[@]}" ninja -C "$BUILD" "${targets[@]}" >"$log" 2>&1 || build_failed "$log"
+  if [[ -t 1 ]]; then # ninja counts its steps in one line there
+    foreground "${AS_OWNER[@]}" ninja -C "$BUILD" "${targets[@]}" || build_failed
+  else
+    foreground "${AS_OWNER[@]}" ninja -C "$BUILD" "${targets[@]}" >"$log" 2>&1 || build_failed "$log"
+  fi
 }
 
 build_failed() {
-  tail -n 30 "$1" >&2
-  echo "demo: the build failed; the whole output is in $1. If $BUILD is from another tree, remove it" >&2
+  if [[ ${1-} ]]; then
+    grep -E -m 20 'FAILED|[Ee]rror|ERROR|undefined reference|missing packages' "$1" | cut -c 1-300 >&2
+    echo "demo: all output of the build: $1" >&2
+  fi
+  echo "demo: the build failed. If $BUILD is from another tree or other options, remove it" >&2
   exit 1
 }
 
