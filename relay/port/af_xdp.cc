@@ -138,7 +138,7 @@ absl::StatusOr<AfXdpPlan> PlanAfXdp(const InterfaceFacts& facts, unsigned worker
   plan.stop_vlan_stripping = facts.strips_vlan && facts.driver != "veth";
   if (plan.force_copy) {
     plan.notices.push_back(
-        fmt::format("\"{}\": copy mode, because zero-copy needs hugepages", facts.name));
+        fmt::format("\"{}\": copy mode, as zero-copy needs hugepages", facts.name));
   }
   if (facts.driver == "veth" && facts.has_vlans) {
     plan.notices.push_back(fmt::format(

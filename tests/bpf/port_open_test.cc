@@ -556,6 +556,29 @@ TEST_F(PortOpenTest, DataplaneErrors) {
   EXPECT_EQ(Program("deva"), "");
 }
 
+// A driver without XDP of its own: the kernel's generic XDP, which is attached and found
+// differently.
+TEST_F(PortOpenTest, GenericXdp) {
+  if (std::system("ip link add plain0 type ifb >/dev/null 2>&1 && ip link set plain0 up") != 0) {
+    GTEST_SKIP() << "this kernel has no ifb interfaces";
+  }
+  api::Dataplane dataplane = Dataplane();
+  AddPort(dataplane, "plain").set_device("plain0");
+  for (const bool killed : {true, false}) {
+    Child child([&](Child& self) { ForwardUntilEnd(self, dataplane, {kRules}); });
+    EXPECT_EQ(child.Hear(), "open");
+    const auto program = port::QueryProgram(if_nametoindex("plain0"));
+    EXPECT_TRUE(program.ok() && program->generic && program->name == BH_STEER_PROGRAM);
+    if (killed) {
+      child.Kill();
+    } else {
+      EXPECT_EQ(child.End(), 0);
+    }
+  }
+  EXPECT_EQ(Program("plain0"), "");
+  Shell("ip link del plain0");
+}
+
 // A relay that does not look: what its socket can not take is counted as lost, to the packet.
 TEST_F(PortOpenTest, LossesAreCounted) {
   constexpr uint64_t kSent = 3000;
