@@ -1,7 +1,10 @@
 #include "ctrl/admin/http.h"
 
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -70,13 +73,17 @@ int OnLog(const mg_connection*, const char* message) {
   return 1;
 }
 
+bool MakeName(const std::string& address, uint16_t port, sockaddr_in& name) {
+  name.sin_family = AF_INET;
+  name.sin_port = htons(port);
+  return inet_pton(AF_INET, address.c_str(), &name.sin_addr) == 1;
+}
+
 // Why the address can not be bound: civetweb itself does not say.
 absl::Status TryToBind(const std::string& address, uint16_t port) {
   std::string where = fmt::format("admin.listen: {}:{}", address, port);
   sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_port = htons(port);
-  if (inet_pton(AF_INET, address.c_str(), &name.sin_addr) != 1) {
+  if (!MakeName(address, port, name)) {
     return absl::InvalidArgumentError(where + ": not an IPv4 address");
   }
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -181,7 +188,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::strin
   mg_callbacks callbacks{};
   callbacks.begin_request = OnRequest;
   callbacks.log_message = OnLog;
-  auto server = std::unique_ptr<AdminServer>(new AdminServer());
+  auto server = std::unique_ptr<AdminServer>(new AdminServer(address, port));
   server->context_ = mg_start(&callbacks, const_cast<AdminPages*>(&pages), options);
   if (server->context_ == nullptr) {
     return absl::UnavailableError(fmt::format("admin.listen: {}: cannot serve there", where));
@@ -190,7 +197,23 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::strin
 }
 
 AdminServer::~AdminServer() {
-  if (context_ != nullptr) mg_stop(context_);
+  if (context_ == nullptr) return;
+  // civetweb's accepting thread looks for the end only when its poll() returns, every 2 s: a
+  // connection of our own makes it return at once.
+  std::atomic<bool> stopped{false};
+  std::thread poke([&] {
+    sockaddr_in name{};
+    if (!MakeName(address_, port_, name)) return;
+    while (!stopped) {
+      int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+      connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      close(fd);
+    }
+  });
+  mg_stop(context_);
+  stopped = true;
+  poke.join();
 }
 
 }  // namespace bridgehead::admin

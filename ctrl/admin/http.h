@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "ctrl/admin/counter_source.h"
@@ -60,7 +61,9 @@ class AdminServer {
   AdminServer& operator=(const AdminServer&) = delete;
 
  private:
-  AdminServer() = default;
+  AdminServer(std::string address, uint16_t port) : address_(std::move(address)), port_(port) {}
+  const std::string address_;
+  const uint16_t port_;
   mg_context* context_ = nullptr;
 };
 
