@@ -31,7 +31,7 @@ relay lost nothing, and a TCP session beside the call never stalled. Leaves noth
   --nat MODE       source: the bridge sees the relay (default); destination: it sees the clients
   --workers N      relay workers, 1 or 2 (default 1)
   --keep           leave the call running at the end, and say how to look at it
-  --clean          only remove what --keep, or a killed run, left behind
+  --clean [RUN]    only remove what --keep, or a killed run, left behind (RUN: only that one)
   --config FILE    another template for the relay's configuration (default deploy/demo/bridgehead.yaml)
   --build-dir DIR  where to build (default build)
   --help           this text
@@ -55,7 +55,11 @@ while (($#)); do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --keep) KEEP=1; shift; continue ;;
-    --clean) CLEAN=1; shift; continue ;;
+    --clean)
+      CLEAN=${2:-all}
+      [[ $CLEAN =~ ^(all|bh-demo-[0-9]+)$ ]] || wrong "--clean: got '$CLEAN', expected a run's name"
+      (($# <= 2)) || wrong "--clean: takes no other option"
+      break ;;
     --seconds | --clients | --nat | --workers | --config | --build-dir)
       (($# > 1)) || wrong "$1: a value is missing" ;;
     *) wrong "unknown option: $1" ;;
@@ -84,7 +88,7 @@ LOGS=$BUILD/demo-logs/$RUN
 . "$HERE/demo/build.sh"
 
 if [[ $CLEAN ]]; then
-  remove_abandoned_runs kept
+  remove_abandoned_runs kept "$CLEAN"
   exit 0
 fi
 
@@ -141,7 +145,7 @@ The call goes on. To look at it:
   sudo nsenter --net=/run/netns/$EDGE_NS ip address               (also: $CLIENT_NS, $BRIDGE_NS)
   configuration $DIRECTORY/bridgehead.yaml, logs $LOGS
 To end it and remove everything:
-  sudo $HERE/demo.sh --clean
+  sudo $HERE/demo.sh --clean $RUN
 END
 }
 

@@ -52,9 +52,11 @@ abandoned_runs() {
   done | sort -u
 }
 
+# remove_abandoned_runs [kept [RUN]]
 remove_abandoned_runs() {
   local run
   for run in $(abandoned_runs "${1-}"); do
+    [[ ${2-all} == all || $2 == "$run" ]] || continue
     echo "demo: removing what an earlier run left: $run"
     remove_run "$run"
   done

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, DEMO, REPO
+from demo_run import BUILD, DEMO, REPO
 
 GOOD = "media flowed both ways for everyone, the relay lost nothing"
 
@@ -88,7 +88,7 @@ def test_keep_and_clean(demo):
     status = subprocess.run([BUILD / "ctrl" / "bridgehead", "--run-dir", f"/run/{run.name}/run", "status"],
                             check=False)
     assert status.returncode == 0
-    subprocess.run([DEMO, "--build-dir", BUILD, "--clean"], check=True)
+    subprocess.run([DEMO, "--clean", run.name], check=True)
     assert run.remains() == []
 
 
@@ -99,6 +99,7 @@ def test_keep_and_clean(demo):
     (["--nat", "dest"], "--nat: got 'dest', expected source or destination"),
     (["--workers", "3"], "--workers: got '3', expected a number from 1 to 2"),
     (["--config", "/nonexistent"], "--config: can not read '/nonexistent'"),
+    (["--clean", "everything"], "--clean: got 'everything', expected a run's name"),
     (["--fast"], "unknown option: --fast"),
 ])
 def test_wrong_option(options, complaint):
