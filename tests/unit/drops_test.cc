@@ -1,0 +1,41 @@
+// The documents name every drop, with the words of drops.def, and no other.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "relay/walk/drop.h"
+
+namespace bridgehead {
+namespace {
+
+TEST(Drops, ReadmeTableIsTheListInItsOrder) {
+  std::ifstream file(std::string(BRIDGEHEAD_SOURCE_ROOT) + "/relay/README.md");
+  ASSERT_TRUE(file.good());
+  std::vector<std::string> rows;
+  bool in_drops = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "## Drops") in_drops = true;
+    if (in_drops && line.starts_with("| `")) rows.push_back(line);
+  }
+  ASSERT_EQ(rows.size(), kDropCount);
+  for (size_t d = 0; d < kDropCount; ++d) {
+    EXPECT_EQ(rows[d], "| `" + std::string(kDropInfo[d].label) + "` | " +
+                           std::string(kDropInfo[d].text) + " |");
+  }
+}
+
+TEST(Drops, LabelsAreDistinctAndFitForMetrics) {
+  std::set<std::string_view> labels;
+  for (const DropInfo& info : kDropInfo) {
+    EXPECT_TRUE(labels.insert(info.label).second) << info.label;
+    EXPECT_EQ(info.label.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"),
+              std::string_view::npos);
+  }
+}
+
+}  // namespace
+}  // namespace bridgehead
