@@ -15,7 +15,7 @@
 #define BH_STEER_COUNTERS_MAP "steer_counters"
 #define BH_XSKS_MAP "xsks_map" /* the name net_af_xdp asks for */
 
-#define BH_STEER_MAX_RULES 1024 /* address and side pairs */
+#define BH_STEER_MAX_RULES 1024    /* address and side pairs */
 #define BH_STEER_BITMAP_WORDS 1024 /* 65536 ports / 64 */
 #define BH_STEER_MAX_QUEUES 64
 
@@ -34,8 +34,9 @@ struct bh_steer_ports {
 };
 
 enum bh_steer_counter {
-  BH_STEER_REDIRECTED = 0, /* given to a socket of the relay, or to the kernel where none is bound */
-  BH_STEER_PASSED = 1,     /* left to the kernel */
+  BH_STEER_REDIRECTED =
+      0,               /* given to a socket of the relay, or to the kernel where none is bound */
+  BH_STEER_PASSED = 1, /* left to the kernel */
   BH_STEER_COUNTERS = 2,
 };
 

@@ -3,11 +3,8 @@
 //
 // DPDK starts once per process, so whatever gets as far as that runs in a child: Child() forks one
 // that opens ports, forwards between them until it is told to end, and reports in lines.
-#include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,22 +14,20 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "relay/port/port.h"
 #include "relay/port/steer_maps.h"
+#include "tests/bpf/child.h"
+#include "tests/bpf/wire.h"
 #include "tests/support/packet_builder.h"
 
 namespace bridgehead::test {
@@ -43,8 +38,6 @@ using port::PortSet;
 using port::SteerRule;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-constexpr int kSeconds = 20;  // nothing here takes longer
 
 void Shell(const std::string& command) {
   ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
@@ -84,140 +77,6 @@ api::Port& AddPort(api::Dataplane& dataplane, const std::string& name) {
   port.set_verify_udp_checksum(true);
   return port;
 }
-
-// A raw socket that sends and sees whole frames on one interface.
-class Wire {
- public:
-  explicit Wire(const std::string& interface)
-      : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))) {
-    sockaddr_ll address{};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
-    address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0) << interface;
-    const int on = 1;
-    EXPECT_EQ(setsockopt(fd_, SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)), 0);
-  }
-  ~Wire() { close(fd_); }
-  Wire(const Wire&) = delete;
-  Wire& operator=(const Wire&) = delete;
-
-  void Send(const Bytes& frame) {
-    EXPECT_EQ(send(fd_, frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
-  }
-  // True when exactly `frame` arrives within `milliseconds`.
-  bool Sees(const Bytes& frame, int milliseconds) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
-    for (;;) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          end - std::chrono::steady_clock::now());
-      pollfd wait{fd_, POLLIN, 0};
-      if (left.count() <= 0 || poll(&wait, 1, static_cast<int>(left.count())) <= 0) {
-        return false;
-      }
-      sockaddr_ll from{};
-      const Bytes got = Receive(from);
-      if (from.sll_pkttype != PACKET_OUTGOING && got == frame) {
-        return true;
-      }
-    }
-  }
-
- private:
-  // The kernel takes a VLAN tag out of the frame and hands it over beside it: put back here.
-  Bytes Receive(sockaddr_ll& from) {
-    Bytes frame(4096);
-    iovec part{frame.data(), frame.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(tpacket_auxdata))];
-    msghdr message{};
-    message.msg_name = &from;
-    message.msg_namelen = sizeof(from);
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    const ssize_t bytes = recvmsg(fd_, &message, 0);
-    frame.resize(bytes > 0 ? static_cast<size_t>(bytes) : 0);
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-      tpacket_auxdata aux;
-      std::memcpy(&aux, CMSG_DATA(c), sizeof(aux));
-      if (c->cmsg_type == PACKET_AUXDATA && (aux.tp_status & TP_STATUS_VLAN_VALID) != 0) {
-        const uint8_t tag[4] = {0x81, 0, static_cast<uint8_t>(aux.tp_vlan_tci >> 8),
-                                static_cast<uint8_t>(aux.tp_vlan_tci)};
-        frame.insert(frame.begin() + 12, tag, tag + 4);
-      }
-    }
-    return frame;
-  }
-
-  int fd_;
-};
-
-// What a child says to its parent, line by line, and the parent's wish that it end.
-class Child {
- public:
-  explicit Child(const std::function<void(Child&)>& body) {
-    int up[2], down[2];
-    EXPECT_EQ(pipe(up), 0);
-    EXPECT_EQ(pipe(down), 0);
-    pid_ = fork();
-    if (pid_ == 0) {
-      close(up[0]);
-      close(down[1]);
-      read_fd_ = down[0];
-      write_fd_ = up[1];
-      alarm(kSeconds);
-      body(*this);
-      _exit(0);
-    }
-    close(up[1]);
-    close(down[0]);
-    read_fd_ = up[0];
-    write_fd_ = down[1];
-  }
-  ~Child() {
-    if (pid_ > 0) {
-      End();
-    }
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  void Say(std::string line) {
-    line += '\n';
-    EXPECT_EQ(write(write_fd_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
-  }
-  // The next line, or "" when the other side is gone.
-  std::string Hear() {
-    std::string line;
-    for (char c; read(read_fd_, &c, 1) == 1 && c != '\n';) {
-      line += c;
-    }
-    return line;
-  }
-  bool Heard() const {
-    pollfd wait{read_fd_, POLLIN, 0};
-    return poll(&wait, 1, 0) != 0;
-  }
-  void Kill() {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-  // Lets the child go and returns its exit status.
-  int End() {
-    close(write_fd_);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  pid_t pid_ = -1;
-  int read_fd_ = -1;
-  int write_fd_ = -1;
-};
 
 std::string Describe(const port::OpenPort& port) {
   return fmt::format("{} {} rx{} tx{} partial={} mtu={} mac5={:02x}", port.name, port.driver,
