@@ -36,7 +36,11 @@ remove_run() {
     sleep 0.1
   done
   [[ -s /run/$run/kept ]] && rm -rf "$(<"/run/$run/kept")" # the logs of a run that --keep left
-  for ns in $(run_namespaces "$run"); do ip netns del "$ns" || true; done
+  for ns in $(run_namespaces "$run"); do
+    # A relay that was killed leaves its interfaces' lock files; their names begin with the namespace.
+    rm -f "/run/lock/bridgehead-$(stat -L -c %i "/run/netns/$ns")"-*.lock
+    ip netns del "$ns" || true
+  done
   rm -rf "/run/${run:?}"
 }
 

@@ -41,9 +41,11 @@ await() {
 
 # fill TEMPLATE FILE: replaces @WORDS@ by the variables of the same names.
 fill() {
-  sed -e "s|@PUBLIC@|$PUBLIC|g; s|@LAN@|$LAN|g; s|@BRIDGE@|$BRIDGE|g; s|@NAT@|$NAT|g" \
-    -e "s|@WORKERS@|$WORKERS|g; s|@MEDIA_PORTS@|$MEDIA_PORTS|g; s|@NAT_PORTS@|$NAT_PORTS|g" \
-    "$1" >"$2"
+  local word script=()
+  for word in PUBLIC LAN BRIDGE NAT WORKERS MEDIA_PORTS NAT_PORTS; do
+    script+=(-e "s|@$word@|${!word}|g")
+  done
+  sed "${script[@]}" "$1" >"$2"
 }
 
 start_bridge() {

@@ -28,7 +28,7 @@ def host_state():
     links = json.loads(subprocess.run(["ip", "-json", "link", "show"], check=True,
                                       capture_output=True, text=True).stdout)
     mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
-    state = {f"program {p['id']}" for p in programs if p.get("name", "").startswith("bridgehead")}
+    state = {f"program {p['id']}" for p in programs if p.get("name", "").startswith("bh_steer")}
     state |= {f"link {link['ifname']} {'xdp' in link}" for link in links}
     state |= {mount for mount in mounts if mount.split()[2] in ("bpf", "hugetlbfs")}
     state |= {"hugepages " + pathlib.Path("/proc/sys/vm/nr_hugepages").read_text()}
