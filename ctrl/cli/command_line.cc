@@ -39,7 +39,14 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
         ->check(CLI::Range(0.1, 3600.0));
   };
   CLI::App* check = add("check", "check a configuration file, without using it", Check);
-  check->add_option("FILE", options.file, "the configuration file")->required();
+  CLI::Option* file = check->add_option("FILE", options.file, "the configuration file");
+  CLI::Option* reference =
+      check->add_flag("--reference", options.reference, "print the reference of all keys instead");
+  file->excludes(reference);
+  check->callback([&options, &command] {
+    if (options.file.empty() && !options.reference) throw CLI::RequiredError("FILE");
+    command = Check;
+  });
   check->add_flag("--host", options.host, "against this machine as well: addresses, ports, memory");
   add_watch(add("status", "state of relay and ctrl, ports, workers, listeners", Status));
   CLI::App* sessions = add("sessions", "the relay's sessions", Sessions);

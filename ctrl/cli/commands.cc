@@ -11,6 +11,7 @@
 #include "ctrl/cli/text.h"
 #include "ctrl/config/config.h"
 #include "ctrl/config/host.h"
+#include "ctrl/config/reference.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 
@@ -26,6 +27,8 @@ std::string Text(const absl::Status& status) {
     text += "; run as root or as a member of the directory's group";
   } else if (absl::IsNotFound(status)) {
     text += "; is it running, and with this --run-dir?";
+  } else if (text.ends_with("Connection refused")) {
+    text += "; it is not running";
   }
   return text;
 }
@@ -120,6 +123,10 @@ std::string ParseClient(const std::string& text) {
 }  // namespace
 
 int Check(const Options& options, const Streams& streams) {
+  if (options.reference) {
+    streams.out(config::ReferenceMarkdown());
+    return kOk;
+  }
   config::CheckResult result = config::CheckFile(options.file);
   if (options.host && result.ok()) {
     config::HostFindings host = config::CheckHost(result.config);

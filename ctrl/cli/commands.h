@@ -24,7 +24,8 @@ struct Options {
   bool json = false;
   // check
   std::string file;
-  bool host = false;  // against this machine too
+  bool reference = false;  // print the reference of all keys instead
+  bool host = false;       // against this machine too
   // drops
   bool all = false;
   // sessions

@@ -30,10 +30,10 @@ std::string Cores(const api::RelayStatus& relay) {
 std::string RelayText(const view::Inputs& inputs, uint64_t now) {
   if (!inputs.relay) return fmt::format("relay     DOWN: {}\n", Printable(inputs.relay_error));
   const api::RelayStatus& relay = *inputs.relay;
-  std::string out = fmt::format(
-      "relay     {}, version {}, pid {}, up {}\n",
-      relay.forwarding() ? "forwarding" : "NOT forwarding: " + Printable(relay.problem()),
-      relay.version(), relay.pid(), Since(relay.start_time_unix(), now));
+  std::string out = fmt::format("relay     {}, version {}, pid {}, up {}\n",
+                                relay.forwarding() ? "forwarding" : "NOT forwarding",
+                                relay.version(), relay.pid(), Since(relay.start_time_unix(), now));
+  if (!relay.forwarding()) out += fmt::format("          {}\n", Printable(relay.problem()));
   if (relay.forwarding()) {
     out += fmt::format("          workers on cores {}, {}, snapshot {}\n", Cores(relay),
                        relay.hugepages() ? "hugepages" : "no hugepages", relay.snapshot_id());
@@ -45,10 +45,10 @@ std::string CtrlText(const view::Inputs& inputs, uint64_t now) {
   if (!inputs.ctrl) return fmt::format("ctrl      DOWN: {}\n", Printable(inputs.ctrl_error));
   const api::CtrlStatus& ctrl = *inputs.ctrl;
   view::Readiness readiness = view::ReadinessOf(ctrl);
-  std::string out =
-      fmt::format("ctrl      {}, version {}, pid {}, up {}\n",
-                  readiness.ready ? "ready" : "NOT ready: " + Printable(readiness.reason),
-                  ctrl.version(), ctrl.pid(), Since(ctrl.start_time_unix(), now));
+  std::string out = fmt::format("ctrl      {}, version {}, pid {}, up {}\n",
+                                readiness.ready ? "ready" : "NOT ready", ctrl.version(), ctrl.pid(),
+                                Since(ctrl.start_time_unix(), now));
+  if (!readiness.ready) out += fmt::format("          {}\n", Printable(readiness.reason));
   out += fmt::format("          {}, loaded {} ago; {} routes, {} neighbours; admin {}\n",
                      ctrl.config_file(), Since(ctrl.config_loaded_unix(), now),
                      Thousands(uint64_t{ctrl.routes()}), Thousands(uint64_t{ctrl.neighbours()}),

@@ -82,8 +82,7 @@ class Publisher::Worker {
           uint64_t connections = s.connections;
           s = PublisherState{};
           s.connections = connections;
-          s.problem =
-              fmt::format("relay not reachable: {}", std::string(client.status().message()));
+          s.problem = std::string(client.status().message());
         });
       }
       WaitForWork(-1, retry_ms, /*heed_snapshots=*/false);

@@ -41,7 +41,7 @@ _bridgehead() {
         mapfile -t COMPREPLY < <(compgen -f -X '!*.@(yaml|yml)' -- "$current"; compgen -d -- "$current")
         return
       fi
-      words="$common --host"
+      words="$common --host --reference"
       ;;
     status) words="$common --watch" ;;
     sessions) words="$common --bridge --client --limit" ;;

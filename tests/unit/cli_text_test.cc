@@ -251,6 +251,13 @@ TEST(CliRun, Check) {
   EXPECT_THAT(result.error, HasSubstr("warning: ")) << "of the short timeout";
 }
 
+TEST(CliRun, CheckPrintsTheReference) {
+  Result result = RunCommand({"check", "--reference"});
+  EXPECT_EQ(result.code, kOk);
+  EXPECT_THAT(result.out, HasSubstr("max_sessions"));
+  EXPECT_EQ(RunCommand({"check", "--reference", "x.yaml"}).code, kUsage);
+}
+
 TEST(CliRun, CountersAreReadWithoutAnyProcess) {
   TemporaryDirectory directory;
   auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
