@@ -2,7 +2,7 @@
 
     client namespace ---veth--- wan0  edge  lan0 ---veth--- bridge namespace
 
-    clients  198.51.100.100 and 203.0.113.0/24 (routed)      bridges  10.8.0.11, .12
+    clients  198.51.100.100 and 203.0.113.0/24 (routed)      bridges  10.8.0.11 to .13
     edge     198.51.100.10 and .11 towards clients, 10.8.0.2 towards bridges
 
 One-armed, both networks hang on the edge's only interface through a switch. Everything made here is
@@ -36,6 +36,7 @@ CLIENT_ROUTED = "203.0.113."
 EDGE_LAN = "10.8.0.2"
 BRIDGE = "10.8.0.11"
 BRIDGE_SECOND = "10.8.0.12"
+BRIDGE_THIRD = "10.8.0.13"
 BRIDGE_ABSENT = "10.8.0.99"
 NAT_PORTS = (20000, 29999)
 VLAN = 100
@@ -143,7 +144,7 @@ class Lab:
         self.client.ip("address", "add", CLIENT + "/24", "dev", self.far)
         for last in range(1, 9):
             self.client.ip("address", "add", f"{CLIENT_ROUTED}{last}/32", "dev", "lo")
-        for address in (BRIDGE, BRIDGE_SECOND):
+        for address in (BRIDGE, BRIDGE_SECOND, BRIDGE_THIRD):
             self.bridge.ip("address", "add", address + "/24", "dev", self.far)
         self.bridge.ip("route", "add", "default", "via", EDGE_LAN)
 
@@ -165,11 +166,12 @@ class Lab:
             },
             "bridges": [{"name": "jvb1", "address": BRIDGE},
                         {"name": "jvb2", "address": BRIDGE_SECOND},
+                        {"name": "jvb3", "address": BRIDGE_THIRD},
                         {"name": "absent", "address": BRIDGE_ABSENT}],
             "media": [listener("meet", f"{PUBLIC}:10000"),
                       listener("moved", f"{PUBLIC}:10001", "jvb2", bridge_port=12000),
                       listener("nobody", f"{PUBLIC}:10002", "absent"),
-                      listener("range", f"{PUBLIC_SECOND}:10000-10050")],
+                      listener("range", f"{PUBLIC_SECOND}:10000-10050", "jvb3")],
             "admin": {"listen": "127.0.0.1:9100"},
         }
 
@@ -247,13 +249,15 @@ class Lab:
     def sessions(self):
         return json.loads(self.cli("sessions", "--json"))["sessions"]
 
+    def balance(self):
+        """received, forwarded, dropped, held, adds_up, and drops by label: one reading."""
+        told = json.loads(self.cli("drops", "--json"))
+        told["drops"] = {drop["label"]: drop["packets"] for drop in told["drops"]}
+        return told
+
     def counters(self):
-        """received, forwarded, held and the other totals, and drops by label."""
-        status = json.loads(self.cli("status", "--json"))
-        drops = json.loads(self.cli("drops", "--json"))
-        totals = dict(status["counters"])
-        totals["drops"] = {drop["label"]: drop["packets"] for drop in drops["drops"]}
-        return totals
+        """All workers' totals, of sessions and NAT ports too, and drops by label."""
+        return {**json.loads(self.cli("status", "--json"))["counters"]["total"], **self.balance()}
 
     def http(self, path):
         """Status and body of the admin server's answer; (0, "") when there is none."""
@@ -272,12 +276,13 @@ class Lab:
     @contextmanager
     def expect(self, received, forwarded, held=0, **drops):
         """The block changes the counters by exactly this: a drop not named here, by zero."""
-        before = self.counters()
+        self.assert_accounted()  # a packet reaches its receiver before its counter does
+        before = self.balance()
         yield
         want = {"received": received, "forwarded": forwarded, "held": held, "drops": drops}
 
         def change():
-            now = self.counters()
+            now = self.balance()
             got = {name: now[name] - before[name] for name in ("received", "forwarded", "held")}
             got["drops"] = {label: count - before["drops"][label]
                             for label, count in now["drops"].items()
@@ -286,14 +291,13 @@ class Lab:
         wait_for(lambda: f"counters changed by\n{change()}, not by\n{want}",
                  lambda: change() == want, 5)
         time.sleep(0.05)
-        assert change() == want, "counters went on changing"
+        now = change()
+        assert now == want, f"counters went on changing, by {now}"
 
     def assert_accounted(self):
         """received = forwarded + dropped + held, to the packet, once it is quiet."""
-        def balanced():
-            now = self.counters()
-            return now["received"] == now["forwarded"] + sum(now["drops"].values()) + now["held"]
-        wait_for(lambda: f"received = forwarded + dropped + held: {self.counters()}", balanced, 3)
+        wait_for(lambda: f"received = forwarded + dropped + held: {self.balance()}",
+                 lambda: self.balance()["adds_up"], 3)
 
     # ------------------------------------------------------------------------------ their sockets
 
@@ -309,10 +313,6 @@ class Lab:
     def _keep(self, sock):
         self.sockets.append(sock)
         return sock
-
-    def seen_by_bridge(self, client):
-        """Checks the source address the bridge sees for a client socket's packets."""
-        return (EDGE_LAN, None) if self.nat == "source" else client.getsockname()
 
     def xdp_left(self):
         return [name for name in ("wan0", "lan0")

@@ -5,8 +5,8 @@ import socket
 import frames
 import pytest
 import stun
-from lab import (BRIDGE, BRIDGE_SECOND, CLIENT, CLIENT_ROUTED, EDGE_LAN, NAT_PORTS, PUBLIC,
-                 PUBLIC_SECOND)
+from lab import (BRIDGE, BRIDGE_SECOND, BRIDGE_THIRD, CLIENT, CLIENT_ROUTED, EDGE_LAN, NAT_PORTS,
+                 PUBLIC, PUBLIC_SECOND)
 
 
 def establish(lab, client, bridge, listener=(PUBLIC, 10000)):
@@ -109,7 +109,7 @@ def test_two_hundred_clients_at_once(lab, address):
 
 def test_port_range_maps_each_port_to_its_own(lab):
     for port in (10000, 10001, 10025, 10050):
-        client, bridge = lab.client_socket(), lab.bridge_socket(port=port)
+        client, bridge = lab.client_socket(), lab.bridge_socket(BRIDGE_THIRD, port)
         establish(lab, client, bridge, (PUBLIC_SECOND, port))
     client = lab.client_socket()
     with lab.expect(received=0, forwarded=0):  # past the range it is the kernel's
@@ -157,7 +157,8 @@ def test_first_packet_that_is_no_binding_request_is_a_named_drop(lab, payload, d
 def test_stranger_on_the_bridge_side_is_dropped(lab):
     client, bridge = lab.client_socket(), lab.bridge_socket()
     seen = establish(lab, client, bridge)
-    wrong_port, wrong_host = lab.bridge_socket(port=10009), lab.bridge_socket(BRIDGE_SECOND, 12000)
+    wrong_port, wrong_host = lab.bridge_socket(BRIDGE_THIRD, 10009), lab.bridge_socket(
+        BRIDGE_SECOND, 12000)
     if lab.nat == "source":
         with lab.expect(received=2, forwarded=0, wrong_peer=2):
             wrong_port.sendto(b"\x80spoof", seen)
