@@ -117,6 +117,7 @@ make_directories() {
 finish() {
   local status=$?
   trap '' INT TERM HUP
+  ((status <= 128)) || printf '\ndemo: interrupted, removing everything\n'
   if [[ $CHILD ]]; then
     kill -TERM "$CHILD" 2>/dev/null || true
     wait "$CHILD" 2>/dev/null || true

@@ -9,7 +9,7 @@ _HEAD = ("who", "ICE", "sent a/v", "lost", "received a/v", "lost", "frames", "ro
 
 
 def _row(cells):
-    return "  {:<7} {:<12}{:>12}{:>6}{:>14}{:>6}{:>8}{:>12}".format(*cells)
+    return "  {:<7} {:<12}{:>12}{:>6}{:>13}{:>6}{:>7}{:>12}".format(*cells)
 
 
 def _participant(call, name):
