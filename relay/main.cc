@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -181,21 +182,63 @@ std::string FindSteerProgram() {
 }  // namespace
 }  // namespace bridgehead
 
+namespace {
+
+constexpr char kUsage[] =
+    "Usage: bridgehead-relay [OPTIONS]\n"
+    "Bridgehead's data plane: forwards WebRTC media between clients and bridges.\n\n"
+    "  --run-dir DIR         directory of the control socket and the counters [/run/bridgehead]\n"
+    "  --steer-program FILE  XDP object file for device: ports\n"
+    "  --log-level LEVEL     debug, info, warning or error [info]\n"
+    "  --version             print the version\n"
+    "  --help                print this\n";
+
+int UsageError(const std::string& what) {
+  fmt::print(stderr, "bridgehead-relay: {}\n{}", what, kUsage);
+  return 2;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  CLI::App app{"Bridgehead's data plane: forwards WebRTC media between clients and bridges."};
   bridgehead::DataPlaneOptions options;
   options.run_dir = bridgehead::kDefaultRunDir;
   options.steer_program = bridgehead::FindSteerProgram();
   std::string log_level = "info";
-  app.add_option("--run-dir", options.run_dir, "directory of the control socket and the counters")
-      ->capture_default_str();
-  app.add_option("--steer-program", options.steer_program, "XDP object file for device: ports")
-      ->capture_default_str();
-  app.add_option("--log-level", log_level, "what to log")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
-      ->capture_default_str();
-  app.set_version_flag("--version", BRIDGEHEAD_VERSION);
-  CLI11_PARSE(app, argc, argv);
+  enum : int { kRunDir = 1, kSteerProgram, kLogLevel, kVersion, kHelp };
+  const struct option known[] = {{"run-dir", required_argument, nullptr, kRunDir},
+                                 {"steer-program", required_argument, nullptr, kSteerProgram},
+                                 {"log-level", required_argument, nullptr, kLogLevel},
+                                 {"version", no_argument, nullptr, kVersion},
+                                 {"help", no_argument, nullptr, kHelp},
+                                 {}};
+  for (int got; (got = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
+    switch (got) {
+      case kRunDir:
+        options.run_dir = optarg;
+        break;
+      case kSteerProgram:
+        options.steer_program = optarg;
+        break;
+      case kLogLevel:
+        log_level = optarg;
+        break;
+      case kVersion:
+        fmt::print("bridgehead-relay {}\n", BRIDGEHEAD_VERSION);
+        return 0;
+      case kHelp:
+        fmt::print("{}", kUsage);
+        return 0;
+      default:  // getopt_long has said what is wrong
+        fmt::print(stderr, "{}", kUsage);
+        return 2;
+    }
+  }
+  if (optind < argc) return UsageError(fmt::format("unexpected argument \"{}\"", argv[optind]));
+  const std::set<std::string> levels = {"debug", "info", "warning", "error"};
+  if (!levels.contains(log_level)) {
+    return UsageError(fmt::format("--log-level: no level \"{}\"", log_level));
+  }
   spdlog::set_default_logger(spdlog::stderr_logger_st("relay"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l relay: %v");
   spdlog::set_level(spdlog::level::from_str(log_level));

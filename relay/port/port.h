@@ -19,9 +19,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "relay/api/relay.pb.h"
 
 struct rte_mempool;
+
+namespace bridgehead::api {
+class Dataplane;
+}
 
 namespace bridgehead::port {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "relay/api/relay.pb.h"
+
 namespace bridgehead {
 namespace {
 

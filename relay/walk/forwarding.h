@@ -16,11 +16,15 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "relay/api/relay.pb.h"
 #include "relay/net/family.h"
 #include "relay/session/flow.h"
 
 namespace bridgehead {
+
+namespace api {
+class Route;
+class Routing;
+}  // namespace api
 
 struct NextHop {
   uint8_t port = 0;

@@ -6,6 +6,8 @@
 #include <map>
 
 #include "fmt/format.h"
+#include "relay/api/counters.h"
+#include "relay/api/relay.pb.h"
 
 namespace bridgehead {
 

@@ -12,12 +12,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "relay/api/relay.pb.h"
 #include "relay/net/family.h"
 #include "relay/session/shard.h"
 #include "relay/walk/forwarding.h"
 
 namespace bridgehead {
+
+namespace api {
+class MediaListener;
+class Snapshot;
+}  // namespace api
 
 struct Listener {
   be32 address;

@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "relay/api/relay.pb.h"
+
 namespace bridgehead {
 namespace {
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "relay/api/counters.h"
+#include "relay/api/relay.pb.h"
 #include "relay/walk/walk.h"
 #include "tests/support/packet_builder.h"
 

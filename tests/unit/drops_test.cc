@@ -13,7 +13,7 @@ namespace bridgehead {
 namespace {
 
 TEST(Drops, ReadmeTableIsTheListInItsOrder) {
-  std::ifstream file(std::string(BRIDGEHEAD_SOURCE_ROOT) + "/relay/README.md");
+  std::ifstream file(std::string(BRIDGEHEAD_SOURCE) + "/relay/README.md");
   ASSERT_TRUE(file.good());
   std::vector<std::string> rows;
   bool in_drops = false;
