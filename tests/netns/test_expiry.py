@@ -1,11 +1,13 @@
 """Sessions that end, and what becomes of their NAT ports. Short times from the configuration."""
 
+import os
+import subprocess
 import time
 
 import pytest
 import stun
 from conftest import MODES, NAMES
-from lab import PUBLIC, wait_for
+from lab import BUILD, PUBLIC, wait_for
 from test_media import establish, session_of
 
 IDLE, UNCONFIRMED, QUARANTINE = 3, 1, 4
@@ -31,13 +33,13 @@ def test_expiry_and_quarantine(topology, workers, nat):
     seen = establish(lab, client, bridge)
     until = time.monotonic() + IDLE + 2
     while time.monotonic() < until:
+        last = time.monotonic()
         client.sendto(stun.rtp(1), (PUBLIC, 10000))
         assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
         time.sleep(0.5)
     assert session_of(lab, client)["confirmed"]
-    last = time.monotonic()
     wait_for("idle session ends", lambda: not lab.sessions(), IDLE + 3)
-    assert time.monotonic() - last > IDLE - 1.1
+    assert time.monotonic() - last > IDLE - 1  # times are whole seconds
     counters = lab.counters()
     assert (counters["sessions_active"], counters["sessions_expired"]) == (0, 2)
 
@@ -62,4 +64,6 @@ def test_expiry_and_quarantine(topology, workers, nat):
 
 def test_short_timeouts_are_warned_of(topology):
     lab = topology(start=False, config=TIMES)
-    assert "timeouts.idle" in lab.cli("check", lab.config_file)
+    result = subprocess.run([os.path.join(BUILD, "ctrl/bridgehead"), "check", lab.config_file],
+                            capture_output=True, text=True, timeout=10, check=True)
+    assert "timeouts.idle" in result.stdout + result.stderr

@@ -5,13 +5,13 @@ import resource
 import pytest
 import stun
 from conftest import MODES, NAMES
-from lab import CLIENT_ROUTED, PUBLIC, wait_for
+from lab import BRIDGE, CLIENT, CLIENT_ROUTED, PUBLIC, wait_for
 
 modes = pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
 nats = pytest.mark.parametrize("nat", ["source", "destination"])
 
 
-def ask(lab, count, address="198.51.100.100", answer=None):
+def ask(lab, count, address=CLIENT, answer=None):
     """Binding Requests from `count` new sockets. Answers through `answer`, so that they confirm."""
     clients = [lab.client_socket(address) for _ in range(count)]
     for client in clients:
@@ -27,9 +27,17 @@ def ask(lab, count, address="198.51.100.100", answer=None):
     return clients
 
 
+def start(topology, *mode, **config):
+    """A lab whose edge knows its neighbours from the beginning: no packet has to wait for them."""
+    lab = topology(*mode, start=False, config=config)
+    for address in (CLIENT, BRIDGE):
+        lab.edge.run("ping", "-c", "1", "-W", "2", address)
+    return lab.start()
+
+
 @modes
 def test_sessions_of_one_source(topology, workers, nat):
-    lab = topology(workers, nat, config={"limits": {"sessions_per_source": 4}})
+    lab = start(topology, workers, nat, limits={"sessions_per_source": 4})
     lab.bridge_socket()
     before = lab.counters()
     ask(lab, 40, CLIENT_ROUTED + "1")
@@ -45,7 +53,7 @@ def test_sessions_of_one_source(topology, workers, nat):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nat_ports_run_out(topology, workers):
-    lab = topology(workers, "source", config={"dataplane": {"nat_ports": "20000-20007"}})
+    lab = start(topology, workers, "source", dataplane={"nat_ports": "20000-20007"})
     bridge = lab.bridge_socket()
     with lab.expect(received=80, forwarded=8, nat_ports_exhausted=72):
         ask(lab, 80)
@@ -59,8 +67,7 @@ def test_session_table_is_full(topology, nat):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
-        lab = topology(1, nat, config={"dataplane": {"max_sessions": 1024},
-                                       "limits": {"unconfirmed": 64}})
+        lab = start(topology, 1, nat, dataplane={"max_sessions": 1024}, limits={"unconfirmed": 64})
         bridge = lab.bridge_socket()
         with lab.expect(received=2048, forwarded=2048):
             ask(lab, 512, CLIENT_ROUTED + "1", answer=bridge)
@@ -74,7 +81,7 @@ def test_session_table_is_full(topology, nat):
 
 @nats
 def test_too_many_unconfirmed(topology, nat):
-    lab = topology(1, nat, config={"limits": {"unconfirmed": 8}})
+    lab = start(topology, 1, nat, limits={"unconfirmed": 8})
     bridge = lab.bridge_socket()
     with lab.expect(received=20, forwarded=8, unconfirmed_full=12):
         ask(lab, 20)

@@ -80,7 +80,7 @@ def test_interface_has_another_xdp_program(topology, tmp_path):
     source.write_text('#include <linux/bpf.h>\n'
                       '__attribute__((section("xdp"), used)) int other(struct xdp_md* c)'
                       ' { return XDP_PASS; }\n'
-                      'char license[] __attribute__((section("license"), used)) = "GPL";\n')
+                      'char _license[] __attribute__((section("license"), used)) = "GPL";\n')
     run("clang", "-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu", "-c",
         str(source), "-o", str(program))
     lab.edge.ip("link", "set", "dev", "wan0", "xdp", "obj", str(program), "sec", "xdp")
