@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
+#include "relay/port/spread.h"
 #include "spdlog/spdlog.h"
 
 namespace bridgehead {
@@ -93,6 +94,7 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   plane->asker_ = *std::move(asker);
   if (absl::Status status = plane->MakeWorkers(options); !status.ok()) return status;
   if (absl::Status status = plane->Install(first); !status.ok()) return status;
+  plane->SpreadPorts();
   if (absl::Status status = plane->Launch(); !status.ok()) return status;
   return plane;
 }
@@ -156,6 +158,44 @@ absl::Status DataPlane::MakeWorkers(const DataPlaneOptions& options) {
       shard->max_sessions * shard->workers, static_cast<double>(bytes) / (1 << 20),
       static_cast<double>(bytes) / static_cast<double>(shard->max_sessions * shard->workers));
   return absl::OkStatus();
+}
+
+void DataPlane::SpreadPorts() {
+  const Snapshot& snapshot = *exchange_->current();
+  for (size_t p = 0; p < ports_->ports().size(); ++p) {
+    const port::OpenPort& port = ports_->ports()[p];
+    if (workers_.size() == 1 || port.rx_queues == 1) {
+      port_steering_.push_back(workers_.size() == 1 ? "one worker" : "one queue, hand-off");
+      continue;
+    }
+    // Clients arrive where a listener's address is.
+    auto fields = port::ClientFields::kDestination;
+    for (const api::Interface& interface : message_.routing().interfaces()) {
+      for (const std::string& bytes : interface.addresses()) {
+        bool listens = std::any_of(snapshot.listeners.begin(), snapshot.listeners.end(),
+                                   [&](const Listener& l) { return Bytes(l.address) == bytes; });
+        if (interface.port() == p && listens) fields = port::ClientFields::kSource;
+      }
+    }
+    std::vector<port::NatPortRule> rules;
+    for (const std::string& bytes : message_.nat().addresses()) {
+      auto address = MessageAddress(bytes, "dataplane.nat_addresses");
+      for (uint16_t queue = 0; address.ok() && queue < port.rx_queues; ++queue) {
+        PortPartition part =
+            PartitionOf(snapshot.nat_first_port, snapshot.nat_last_port, queue, workers_.size());
+        rules.push_back(
+            {*address, part.first, static_cast<uint16_t>(part.first + part.count - 1), queue});
+      }
+    }
+    // Only where each worker has its own queue does a queue stand for a worker.
+    port::SpreadResult result;
+    if (port.rx_queues == workers_.size()) {
+      result = port::SpreadOverQueues(port.id, port.rx_queues, fields, rules);
+    }
+    port_steering_.push_back(result.Text());
+    spdlog::info("port {}: {} queues, steering by {}", port.name, port.rx_queues,
+                 port_steering_.back());
+  }
 }
 
 absl::Status DataPlane::Launch() {
@@ -342,9 +382,7 @@ void DataPlane::FillStatus(api::RelayStatus& status) const {
     out.set_driver(port.driver);
     out.set_rx_queues(port.rx_queues);
     out.set_tx_queues(port.tx_queues);
-    out.set_steering(workers_.size() == 1 ? "one worker"
-                     : port.rx_queues > 1 ? "RSS, corrected by hand-off"
-                                          : "hand-off");
+    out.set_steering(port_steering_[p]);
     out.set_link_up(segment_->header().port_state[p].link_up.Get() != 0);
   }
 }

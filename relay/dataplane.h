@@ -54,6 +54,7 @@ class DataPlane {
 
   absl::Status MakeWorkers(const DataPlaneOptions& options);
   absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options) const;
+  void SpreadPorts();
   absl::Status Launch();
   absl::Status Install(const api::Snapshot& message);
   absl::Status SetSteerRules(const Snapshot& snapshot);
@@ -69,6 +70,7 @@ class DataPlane {
   std::unique_ptr<CounterSegment> segment_;
   std::unique_ptr<port::PortSet> ports_;
   std::vector<MacAddress> port_macs_;
+  std::vector<std::string> port_steering_;  // in words
   std::unique_ptr<Steering> steering_;
   std::unique_ptr<Exchange> exchange_;
   std::vector<std::unique_ptr<Worker>> workers_;
