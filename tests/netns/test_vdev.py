@@ -1,0 +1,84 @@
+"""vdev: ports, with a driver that has two queues: each worker its own, and the hand-off in between.
+
+net_tap makes the interfaces; their far sides are moved to the client's and the bridge's namespace,
+so real sockets talk through them. The driver can finish UDP checksums itself.
+"""
+
+import json
+import os
+
+import pytest
+import stun
+from lab import BRIDGE, CLIENT, EDGE_LAN, PUBLIC, Lab
+
+CLIENT_MAC = "02:00:00:00:01:64"
+BRIDGE_MAC = "02:00:00:00:02:0b"
+
+
+class TapLab(Lab):
+    def _make_networks(self, offload):
+        self.client, self.edge, self.bridge = map(self._namespace, ("c", "e", "b"))
+        self.taps = (f"bhw{os.getpid()}", f"bhl{os.getpid()}")
+
+    def default_config(self):
+        config = super().default_config()
+        config["dataplane"]["ports"] = [
+            {"name": "wan", "vdev": f"net_tap0,iface={self.taps[0]}",
+             "addresses": [PUBLIC + "/24"], "neighbours": [{"address": CLIENT, "mac": CLIENT_MAC}]},
+            {"name": "lan", "vdev": f"net_tap1,iface={self.taps[1]}",
+             "addresses": [EDGE_LAN + "/24"], "neighbours": [{"address": BRIDGE, "mac": BRIDGE_MAC}]},
+        ]
+        config["media"] = config["media"][:1]
+        config["bridges"] = config["bridges"][:1]
+        return config
+
+    def start(self):
+        super().start()
+        self._move(self.taps[0], self.client, CLIENT, CLIENT_MAC, PUBLIC)
+        self._move(self.taps[1], self.bridge, BRIDGE, BRIDGE_MAC, EDGE_LAN)
+        return self
+
+    def _move(self, tap, namespace, address, mac, relay):
+        self.edge.ip("link", "set", tap, "netns", namespace.name)
+        namespace.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+        namespace.ip("link", "set", tap, "address", mac, "up")
+        namespace.ip("address", "add", address + "/24", "dev", tap)
+        namespace.ip("route", "add", "default", "dev", tap)
+        # A vdev has no kernel interface that would answer ARP for the relay.
+        namespace.ip("neighbour", "add", relay, "lladdr", "02:00:00:00:00:99", "dev", tap)
+        namespace.ip("neighbour", "replace", CLIENT if relay == EDGE_LAN else BRIDGE, "lladdr",
+                     "02:00:00:00:00:99", "dev", tap, check=False)
+
+
+@pytest.mark.parametrize("nat", ["source", "destination"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_media_both_ways_over_a_driver_with_queues_of_its_own(workers, nat):
+    lab = TapLab(workers=workers, nat=nat)
+    try:
+        lab.start()
+        bridge = lab.bridge_socket()
+        count = 40
+        with lab.expect(received=4 * count, forwarded=4 * count):
+            for _ in range(count):
+                client = lab.client_socket()
+                request = stun.request()
+                client.sendto(request, (PUBLIC, 10000))
+                data, seen = bridge.recvfrom(2048)
+                assert data == request
+                assert seen == client.getsockname() if nat == "destination" else \
+                    seen[0] == EDGE_LAN
+                answer = stun.response(request)
+                bridge.sendto(answer, seen)
+                assert client.recvfrom(2048) == (answer, (PUBLIC, 10000))
+                client.sendto(stun.rtp(1), (PUBLIC, 10000))
+                assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
+                bridge.sendto(stun.rtp(2, 1200), seen)
+                assert client.recvfrom(2048)[0] == stun.rtp(2, 1200)
+        for namespace in (lab.client, lab.bridge):
+            assert namespace.udp_statistics()["InCsumErrors"] == 0
+        status = json.loads(lab.cli("status", "--json"))
+        assert [port["rx_queues"] for port in status["relay"]["ports"]] == [workers, workers]
+        handed = lab.counters()["handoff_sent"]
+        assert handed == 0 if workers == 1 else handed > 0
+    finally:
+        lab.close()
