@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "relay/api/relay.pb.h"
 #include "relay/port/port.h"
 #include "relay/port/steer_maps.h"
 #include "tests/bpf/child.h"
