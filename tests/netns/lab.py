@@ -73,6 +73,7 @@ class Lab:
         self.relay = self.ctrl = None
         self.namespaces = []
         self.sockets = []
+        self._client_ports = itertools.count(33000)
         self.directory = tempfile.mkdtemp(prefix="bridgehead-test-")
         self.run_dir = os.path.join(self.directory, "run")
         self.config_file = os.path.join(self.directory, "bridgehead.yaml")
@@ -301,8 +302,9 @@ class Lab:
 
     # ------------------------------------------------------------------------------ their sockets
 
-    def client_socket(self, address=CLIENT, port=0):
-        return self._keep(self.client.udp(address, port))
+    def client_socket(self, address=CLIENT, port=None):
+        """A client's socket, on a port that no session of an earlier test has."""
+        return self._keep(self.client.udp(address, port or next(self._client_ports)))
 
     def bridge_socket(self, address=BRIDGE, port=10000):
         return self._keep(self.bridge.udp(address, port))
