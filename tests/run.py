@@ -157,7 +157,6 @@ class Runner:
             "unit": lambda: self.meson_tests(build, "unit"),
             "packets": lambda: self.meson_tests(build, "packets"),
             "bpf": lambda: self.meson_tests(build, "bpf"),
-            "fuzz": lambda: self.meson_tests(build, "fuzz"),
             "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
             "interop": lambda: self.pytest(["tests/interop"], build),
         }
@@ -193,7 +192,7 @@ def parse():
     parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
                         help="also build and run with ASan and UBSan (default: unless --quick)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
-        "format", "consistency", "unit", "packets", "bpf", "fuzz", "netns", "interop", "sanitize"],
+        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "sanitize"],
         help="one suite of: %(choices)s; can be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
                         help="the sanitized build stands beside it (default: build)")

@@ -1,11 +1,11 @@
 // The documents name every drop, with the words of drops.def, and no other.
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "relay/walk/drop.h"
 
