@@ -24,12 +24,6 @@ def test_every_drop_has_one_name_and_a_text():
         assert words == label and text
 
 
-def test_relay_readme_has_the_table_of_drops():
-    text = (ROOT / "relay/README.md").read_text()
-    table = re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)
-    assert table == [label for _, label, _ in drops()]
-
-
 @pytest.mark.parametrize("readme", sorted(
     str(path.relative_to(ROOT)) for path in ROOT.rglob("*.md")
     if not any(part.startswith((".", "build")) for part in path.relative_to(ROOT).parts)))
@@ -53,12 +47,3 @@ def test_completion_knows_the_commands(command):
     assert files
     for path in files:
         assert command in path.read_text()
-
-
-def test_every_setting_is_explained_in_the_readme():
-    text = (ROOT / "README.md").read_text()
-    for key in ("workers", "idle", "hugepages", "max_sessions", "packet_buffers", "nat_addresses",
-                "nat_ports", "rx_descriptors", "tx_descriptors", "verify_udp_checksum",
-                "partial_checksums", "unconfirmed", "quarantine", "sessions_per_source",
-                "hold_packets", "bridge_port", "listen"):
-        assert re.search(rf"\b{key}\b", text), key
