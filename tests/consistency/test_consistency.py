@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DROP = re.compile(r'BH_DROP\((\w+), "([a-z_]+)",\s*"([^"]+)"\)')
+DROP = re.compile(r'^BH_DROP\((\w+), "([a-z_]+)",\s*"([^"]+)"\)', re.MULTILINE)
 
 
 def drops():

@@ -25,7 +25,7 @@ def base(lab, **changes):
     """A right frame from a new client port to the listener, but for `changes`."""
     fields = {"to_mac": lab.edge.mac("wan0"), "from_mac": lab.client.mac("eth0"),
               "source": CLIENT, "destination": PUBLIC,
-              "source_port": 0x8000 + random.randrange(0x3000), "destination_port": 10000,
+              "source_port": 0xC000 + random.randrange(0x3000), "destination_port": 10000,
               "payload": stun.request()}
     return Frame(**{**fields, **changes})
 

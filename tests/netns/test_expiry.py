@@ -15,6 +15,7 @@ TIMES = {"timeouts": {"idle": f"{IDLE}s", "unconfirmed": f"{UNCONFIRMED}s",
                       "quarantine": f"{QUARANTINE}s"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
 def test_expiry_and_quarantine(topology, workers, nat):
     lab = topology(workers, nat, config=TIMES)

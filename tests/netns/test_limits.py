@@ -62,6 +62,7 @@ def test_nat_ports_run_out(topology, workers):
     assert lab.counters()["nat_ports_in_use"] == 8
 
 
+@pytest.mark.slow
 @nats
 def test_session_table_is_full(topology, nat):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

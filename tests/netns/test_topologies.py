@@ -39,6 +39,7 @@ def test_one_armed_with_vlan(topology):
     exchange(topology(2, "source", one_armed=True, vlan=True))
 
 
+@pytest.mark.slow
 @modes
 def test_checksum_offload_off(topology, workers, nat):
     exchange(topology(workers, nat, offload=False))
