@@ -133,7 +133,10 @@ class Call:
         for second in range(1, seconds + 1):
             sample = self.step(f"connected, {second} s of {seconds}")
             if stalled := self.state.stalled(STALL):
-                raise Fault("\n".join(f"{stream} stopped flowing" for stream in stalled))
+                lines = [f"{stream} stopped flowing" for stream in stalled]
+                lines.append(f"the relay has received {sample.received} packets, forwarded "
+                             f"{sample.forwarded}; drops: {table.drops_text(sample)}")
+                raise Fault("\n".join(lines), self._options.watch[0].log)
         return sample
 
     def hang_up(self):
