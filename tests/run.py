@@ -19,6 +19,9 @@ from results import Results
 ROOT = Path(__file__).resolve().parent.parent
 # Two modes that between them have every value of both parameters.
 QUICK_MODES = "1-destination,2-source"
+SANITIZED_SUITES = ("unit", "packets", "bpf")
+SANITIZED_PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead",
+                      "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
 SANITIZER_ENVIRONMENT = {
     # DPDK keeps its memory until the process ends.
@@ -67,7 +70,8 @@ class Runner:
 
     # ---------------------------------------------------------------------------------- building
 
-    def build(self, build, *setup):
+    def build(self, build, *setup, targets=lambda: []):
+        """Sets up and builds everything, or what `targets` names once it is set up."""
         self.say(f"== build {build.name}")
         if not (build / "build.ninja").exists():
             code = self.run(["meson", "setup", str(build), str(ROOT), *setup], 300)
@@ -75,7 +79,7 @@ class Runner:
                 shutil.rmtree(build, ignore_errors=True)
                 self.results.fail(f"meson setup {build.name}", "its output above")
                 return False
-        if self.run(["ninja", "-C", str(build)], 3600) != 0:
+        if self.run(["ninja", "-C", str(build), *targets()], 3600) != 0:
             self.results.fail(f"build {build.name}", "the compiler's output above")
             return False
         return True
@@ -104,14 +108,17 @@ class Runner:
         else:
             self.results.fail("clang-format", "run clang-format -i on the files named above")
 
-    def meson_tests(self, build, suite, environment=None):
-        """Every test program of a meson suite, run by itself so that its cases are counted."""
+    @staticmethod
+    def listed_tests(build, *suites):
         listed = json.loads(subprocess.run(
             ["meson", "introspect", "--tests", str(build)], cwd=ROOT, check=True,
             capture_output=True, text=True).stdout)
-        for test in listed:
-            if not any(name.split(":")[-1] == suite for name in test["suite"]):
-                continue
+        return [test for test in listed
+                if any(name.split(":")[-1] in suites for name in test["suite"])]
+
+    def meson_tests(self, build, suite, environment=None):
+        """Every test program of a meson suite, run by itself so that its cases are counted."""
+        for test in self.listed_tests(build, suite):
             self.serial += 1
             stem = self.directory / f"{self.serial}-{Path(test['cmd'][0]).name}"
             report, log = stem.with_suffix(".xml"), stem.with_suffix(".log")
@@ -138,9 +145,15 @@ class Runner:
         self.results.add_program(f"pytest {where[0]}", 0 if code in (0, 1, 5) else code, report)
 
     def sanitized(self, build):
-        if not self.build(build, "-Db_sanitize=address,undefined", "-Db_lundef=false"):
+        def targets():
+            tests = self.listed_tests(build, *SANITIZED_SUITES)
+            return SANITIZED_PROGRAMS + sorted({os.path.relpath(test["cmd"][0], build)
+                                                for test in tests})
+        # The sanitizers' checks make -O2 slow to compile for no gain here.
+        if not self.build(build, "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                          "-Doptimization=1", targets=targets):
             return
-        for suite in ("unit", "packets", "bpf"):
+        for suite in SANITIZED_SUITES:
             self.suite(f"{suite} (sanitized)",
                        lambda suite=suite: self.meson_tests(build, suite, SANITIZER_ENVIRONMENT))
         self.suite("netns (sanitized)", lambda: self.pytest(
@@ -210,7 +223,8 @@ def main():
 
     def stop(*_):
         raise KeyboardInterrupt
-    signal.signal(signal.SIGTERM, stop)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, stop)
     begin = time.monotonic()
     try:
         remove_left_namespaces()
