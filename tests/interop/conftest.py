@@ -32,7 +32,7 @@ def host_state():
     state |= {f"link {link['ifname']} {'xdp' in link}" for link in links}
     state |= {mount for mount in mounts if mount.split()[2] in ("bpf", "hugetlbfs")}
     state |= {"hugepages " + pathlib.Path("/proc/sys/vm/nr_hugepages").read_text()}
-    for pattern in ("/sys/fs/bpf/*", "/var/run/dpdk/*", "/run/lock/bridgehead*"):
+    for pattern in ("/sys/fs/bpf/*", "/var/run/dpdk/*", "/run/lock/bridgehead/*"):
         state |= set(glob.glob(pattern))
     return state
 
