@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <rte_cycles.h>
 #include <rte_launch.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -15,6 +16,10 @@
 
 namespace bridgehead {
 namespace {
+
+// A listener that a snapshot no longer names is kept for one round at least: until the switch a
+// worker may still make sessions on it.
+const std::function<bool(const Listener&)> kKeepAll = [](const Listener&) { return true; };
 
 constexpr unsigned kRefreshSeconds =
     15;  // of used neighbours; the kernel's reachable time is ~30 s
@@ -32,24 +37,27 @@ std::string Bytes(be32 address) {
   return std::string(reinterpret_cast<const char*>(&raw), sizeof(raw));
 }
 
-HashKey RandomKey() {
+absl::StatusOr<HashKey> RandomKey() {
   HashKey key;
-  if (getrandom(&key, sizeof(key), 0) != sizeof(key)) spdlog::warn("no random hash key");
-  return key;
+  if (getrandom(&key, sizeof(key), 0) == sizeof(key)) return key;
+  return absl::UnavailableError(fmt::format("no random numbers: {}", strerror(errno)));
 }
 
 // The key of the first choice of NAT ports: made once and kept in RUN_DIR, so that a client gets
 // its port again from a relay that was restarted.
 absl::StatusOr<HashKey> NatKey(const std::string& path) {
   HashKey key;
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0) {
     bool whole = read(fd, &key, sizeof(key)) == sizeof(key);
     close(fd);
     if (whole) return key;
+    spdlog::warn("{} is damaged: clients get other NAT ports than before the restart", path);
   }
-  key = RandomKey();
-  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  auto random = RandomKey();
+  if (!random.ok()) return random.status();
+  key = *random;
+  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   bool written = fd >= 0 && write(fd, &key, sizeof(key)) == sizeof(key);
   if (fd >= 0) close(fd);
   if (!written) {
@@ -85,6 +93,11 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   if (first.dataplane().workers().empty() || first.dataplane().ports().empty()) {
     return absl::InvalidArgumentError("dataplane: needs at least one worker and one port");
   }
+  if (first.dataplane().workers_size() > static_cast<int>(kMaxWorkers) ||
+      first.dataplane().ports_size() > static_cast<int>(kMaxPorts)) {
+    return absl::InvalidArgumentError(
+        fmt::format("dataplane: at most {} workers and {} ports", kMaxWorkers, kMaxPorts));
+  }
   auto ports = port::PortSet::Open(first.dataplane(), {options.run_dir, options.steer_program});
   if (!ports.ok()) return ports.status();
   plane->ports_ = *std::move(ports);
@@ -93,8 +106,13 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   if (!asker.ok()) return asker.status();
   plane->asker_ = *std::move(asker);
   if (absl::Status status = plane->MakeWorkers(options); !status.ok()) return status;
-  if (absl::Status status = plane->Install(first); !status.ok()) return status;
+  if (absl::Status status = plane->Install(first, kKeepAll); !status.ok()) return status;
   plane->SpreadPorts();
+  // A worker must not wait for a page that the kernel has taken back from an idle machine.
+  if (mlockall(MCL_CURRENT) != 0) {
+    spdlog::warn("cannot lock the relay's memory: {}; a page fault may delay packets",
+                 strerror(errno));
+  }
   if (absl::Status status = plane->Launch(); !status.ok()) return status;
   return plane;
 }
@@ -114,7 +132,9 @@ absl::StatusOr<ShardConfig> DataPlane::MakeShardConfig(const DataPlaneOptions& o
   }
   shard.nat_first_port = static_cast<uint16_t>(range.first());
   shard.nat_last_port = static_cast<uint16_t>(range.last());
-  shard.hash_key = RandomKey();
+  auto hash_key = RandomKey();
+  if (!hash_key.ok()) return hash_key.status();
+  shard.hash_key = *hash_key;
   auto nat_key = NatKey(options.run_dir + "/nat.key");
   if (!nat_key.ok()) return nat_key.status();
   shard.nat_key = *nat_key;
@@ -229,17 +249,20 @@ absl::Status DataPlane::Apply(const api::Snapshot& message) {
   };
   if (differs(message.dataplane(), message_.dataplane()) ||
       differs(message.nat(), message_.nat())) {
+    // The kernel's routes and neighbours hold for the old configuration too.
+    api::Snapshot rerouted = message_;
+    *rerouted.mutable_routing() = message.routing();
+    if (absl::Status status = Install(rerouted, kKeepAll); !status.ok()) return status;
     return absl::FailedPreconditionError(
         "dataplane: workers, ports, NAT addresses and sizes are fixed while the relay runs; "
         "restart "
         "bridgehead-relay to change them");
   }
-  return Install(message);
+  return Install(message, kKeepAll);
 }
 
-absl::Status DataPlane::Install(const api::Snapshot& message) {
-  auto built = builder_.Build(message, port_macs_, exchange_->current(),
-                              [this](uint16_t listener) { return HasSessions(listener); });
+absl::Status DataPlane::Install(const api::Snapshot& message, const KeepListener& keep) {
+  auto built = builder_.Build(message, port_macs_, exchange_->current(), keep);
   if (!built.ok()) return built.status();
   // Names before packets can be counted under them; rules before listeners would miss packets.
   PublishNames();
@@ -284,11 +307,26 @@ void DataPlane::PublishNames() {
   header.bridge_count.Set(bridges.size());
 }
 
-bool DataPlane::HasSessions(uint16_t listener) const {
-  for (size_t w = 0; w < workers_.size(); ++w) {
-    if (segment_->worker(w).listeners[listener].sessions_active.Get() > 0) return true;
+// Which of the snapshot's retired listeners still have sessions, by looking at all sessions: only
+// while there are retired listeners, once a second.
+std::vector<bool> DataPlane::RetiredInUse() const {
+  const auto& listeners = exchange_->current()->listeners;
+  std::vector<bool> in_use(listeners.size(), false);
+  for (const auto& worker : workers_) {
+    for (size_t i = 0; i < worker->shard().capacity(); ++i) {
+      Session<Ipv4> session;
+      if (!worker->shard().Copy(i, session)) continue;
+      const FlowKey<Ipv4>& in = session.to_bridge.match;
+      for (size_t l = 0; l < listeners.size(); ++l) {
+        if (listeners[l].retired && listeners[l].address == in.destination &&
+            listeners[l].Takes(in.destination_port.ToHost()) &&
+            listeners[l].bridge_address == session.to_bridge.rewritten.destination) {
+          in_use[l] = true;
+        }
+      }
+    }
   }
-  return false;
+  return in_use;
 }
 
 void DataPlane::Tick() {
@@ -328,17 +366,23 @@ void DataPlane::UpdatePortState() {
 
 void DataPlane::ForgetRetired() {
   const auto& listeners = exchange_->current()->listeners;
-  bool over = std::any_of(listeners.begin(), listeners.end(), [this](const Listener& listener) {
-    return listener.retired && !HasSessions(listener.number);
-  });
+  auto retired = [](const Listener& listener) { return listener.retired; };
+  if (std::none_of(listeners.begin(), listeners.end(), retired)) return;
+  std::vector<bool> in_use = RetiredInUse();
+  bool over = false;
+  for (size_t l = 0; l < listeners.size(); ++l) over |= listeners[l].retired && !in_use[l];
   if (!over) return;
-  absl::Status status = Install(api::Snapshot(message_));
-  if (!status.ok())
+  absl::Status status = Install(api::Snapshot(message_), [&](const Listener& listener) {
+    return !listener.retired || in_use[static_cast<size_t>(&listener - listeners.data())];
+  });
+  if (!status.ok()) {
     spdlog::error("cannot forget removed listeners: {}", std::string(status.message()));
+  }
 }
 
 absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& query) const {
   constexpr uint32_t kMaxPage = 10'000;
+  constexpr size_t kMaxScan = 1 << 20;
   if (query.limit() == 0 || query.limit() > kMaxPage) {
     return absl::InvalidArgumentError(fmt::format("limit must be 1..{}", kMaxPage));
   }
@@ -347,7 +391,9 @@ absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& 
   const size_t all = capacity * workers_.size();
   const auto& listeners = builder_.listener_names();
   const auto& bridges = builder_.bridge_names();
-  for (size_t at = query.cursor(); at < all; ++at) {
+  // A filter may match nothing for long: bounded, so that the caller's other work is not held up.
+  const size_t end = std::min<size_t>(all, query.cursor() + kMaxScan);
+  for (size_t at = query.cursor(); at < end; ++at) {
     const Worker& worker = *workers_[at / capacity];
     Session<Ipv4> session;
     if (!worker.shard().Copy(at % capacity, session)) continue;
@@ -365,6 +411,7 @@ absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& 
     out.set_listener(listeners.at(session.to_bridge.listener));
     out.set_bridge(bridge);
   }
+  if (end < all) page.set_next_cursor(end);
   return page;
 }
 

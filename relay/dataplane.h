@@ -5,6 +5,7 @@
 // addresses are is fixed while it runs. All methods are for the control thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,10 +57,11 @@ class DataPlane {
   absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options) const;
   void SpreadPorts();
   absl::Status Launch();
-  absl::Status Install(const api::Snapshot& message);
+  using KeepListener = std::function<bool(const Listener&)>;
+  absl::Status Install(const api::Snapshot& message, const KeepListener& keep);
   absl::Status SetSteerRules(const Snapshot& snapshot);
   void PublishNames();
-  bool HasSessions(uint16_t listener) const;
+  std::vector<bool> RetiredInUse() const;
   void AskForNeighbours();
   void RefreshNeighbours();
   void UpdatePortState();

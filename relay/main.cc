@@ -4,15 +4,20 @@
 // workers, and from then on takes new snapshots and answers questions. Exit codes: 0 after SIGTERM
 // or SIGINT, 1 for trouble with the run directory, 2 when the data plane can not start as
 // configured.
+#include <filesystem>
+#include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
-#include <CLI/CLI.hpp>
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -48,6 +53,27 @@ class Relay {
   const time_t start_ = time(nullptr);
 };
 
+// Root, with no more of it than the data plane takes: XDP programs (BPF, PERFMON, NET_ADMIN),
+// AF_XDP and netlink (NET_ADMIN, NET_RAW), locked memory (IPC_LOCK, SYS_RESOURCE), threads on their
+// cores (SYS_NICE), the group of the control socket (CHOWN), and a run directory of another owner
+// (DAC_OVERRIDE). Before any thread starts: capabilities belong to threads.
+void DropPrivileges() {
+  capng_get_caps_process();
+  if (capng_have_capabilities(CAPNG_SELECT_CAPS) <= CAPNG_NONE)
+    return;  // not root: the port will say
+  const std::set<int> kept = {CAP_BPF,          CAP_PERFMON,      CAP_NET_ADMIN, CAP_NET_RAW,
+                              CAP_IPC_LOCK,     CAP_SYS_RESOURCE, CAP_SYS_NICE,  CAP_CHOWN,
+                              CAP_DAC_OVERRIDE, CAP_SYS_ADMIN};
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if (kept.contains(capability)) continue;
+    capng_update(CAPNG_DROP,
+                 static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE),
+                 static_cast<unsigned>(capability));
+  }
+  if (capng_apply(CAPNG_SELECT_CAPS) != 0) spdlog::warn("cannot drop capabilities");
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 // One relay for each run directory: the lock dies with its holder, however that ends.
 absl::Status Relay::TakeRunDir() {
   if (mkdir(options_.run_dir.c_str(), 0755) != 0 && errno != EEXIST) {
@@ -56,7 +82,7 @@ absl::Status Relay::TakeRunDir() {
                     strerror(errno)));
   }
   std::string path = options_.run_dir + "/relay.lock";
-  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (fd < 0) {
     return absl::PermissionDeniedError(
         fmt::format("--run-dir: cannot open {}: {}; run as root", path, strerror(errno)));
@@ -130,10 +156,14 @@ void Relay::FillStatus(api::RelayStatus& status) const {
 }
 
 int Relay::Run() {
+  DropPrivileges();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals,
+            SIGHUP);  // the terminal is gone; the relay has no configuration to read again
+  signal(SIGPIPE, SIG_IGN);
   // Before any thread starts, so that all inherit it.
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -62,7 +62,7 @@ class Rig {
     }
     SnapshotBuilder builder(kMaxListeners, kMaxBridges);
     auto built = builder.Build(message, {test::kRelayWan, test::kRelayLan}, nullptr,
-                               [](uint16_t) { return false; });
+                               [](const Listener&) { return false; });
     if (!built.ok()) throw std::runtime_error(built.status().ToString());
     snapshot_ = *std::move(built);
     shard_ = std::make_unique<SessionShard>(config, segment_->worker(0));

@@ -179,7 +179,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::strin
                            "max_request_size",
                            "8192",  //
                            "request_timeout_ms",
-                           "5000",  //
+                           timeout.c_str(),  //
                            "enable_keep_alive",
                            "no",  //
                            "enable_auth_domain_check",

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctrl/cli/format.h"
 #include "ctrl/cli/text.h"
 #include "ctrl/config/config.h"
 #include "ctrl/config/host.h"
@@ -141,7 +142,10 @@ int Check(const Options& options, const Streams& streams) {
     streams.error(fmt::format("and {} more\n", result.errors_left_off));
   }
   if (!result.ok()) return kRefused;
-  streams.out(options.file + ": ok\n");
+  config::MemoryEstimate memory = config::EstimateMemory(result.config);
+  streams.out(fmt::format("{}: ok; the relay will take about {} for sessions and {} for packets\n",
+                          options.file, Bytes(memory.sessions + memory.nat_ports),
+                          Bytes(memory.packet_buffers)));
   return kOk;
 }
 

@@ -26,8 +26,7 @@ are errors. `bridgehead check FILE` says everything that is wrong with a file, e
 - Addresses are IPv4 and name one host: not 0/8, 127/8, 224/4 or 240/4 where packets are forwarded.
 
 On reload: *live* keys take effect at once and touch no session; *relay restart* keys are refused by a
-running relay and take effect when bridgehead-relay starts again; *ctrl restart* keys take effect when
-bridgehead-ctrl starts again.
+running relay and take effect when bridgehead-relay starts again.
 
 )";
 
@@ -82,8 +81,6 @@ std::string ReloadText(Reload reload) {
       return "live";
     case Reload::kRelayRestart:
       return "relay restart";
-    case Reload::kCtrlRestart:
-      return "ctrl restart";
   }
   return "";
 }

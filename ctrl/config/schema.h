@@ -32,7 +32,7 @@ enum class Type {
 };
 
 // What a changed value needs to take effect.
-enum class Reload { kLive, kRelayRestart, kCtrlRestart };
+enum class Reload { kLive, kRelayRestart };
 
 // A parsed scalar. Integers and the index of a choice are uint64_t; monostate is a section, or
 // "off".

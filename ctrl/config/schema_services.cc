@@ -68,7 +68,7 @@ std::vector<Key> TimeoutAndLimitKeys() {
        .type = Type::kInteger,
        .unit = "packets per next hop and worker",
        .min = 1,
-       .max = 4096,
+       .max = 1024,
        .default_text = "64",
        .doc =
            "Packets that wait while the kernel resolves their next hop. Beyond it they are dropped "
@@ -159,7 +159,7 @@ std::vector<Key> ServiceKeys() {
   std::vector<Key> keys = TimeoutAndLimitKeys();
   for (Key& key : MediaKeys()) keys.push_back(std::move(key));
   keys.push_back({.path = "admin",
-                  .reload = Reload::kCtrlRestart,
+                  .reload = Reload::kLive,
                   .doc = "The HTTP side of bridgehead-ctrl: /metrics, /healthz, /readyz."});
   keys.push_back({.path = "admin.listen",
                   .type = Type::kEndpointOrOff,
@@ -167,7 +167,7 @@ std::vector<Key> ServiceKeys() {
                   .min = 1,
                   .max = 65535,
                   .default_text = "127.0.0.1:9100",
-                  .reload = Reload::kCtrlRestart,
+                  .reload = Reload::kLive,
                   .doc = "IPv4:port, or off. It has neither encryption nor passwords: keep it on a "
                          "loopback or management address. 0.0.0.0 is a warning.",
                   .set = [](Config& c, const Value& v) {

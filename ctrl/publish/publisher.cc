@@ -167,7 +167,6 @@ class Publisher::Worker {
     absl::StatusOr<api::Response> response = client.Call(std::move(request));
     if (!response.ok()) return response.status();
     const api::SnapshotResult& result = response->snapshot();
-    last_refusal_ = result.accepted() ? "" : result.error();
     if (!result.accepted()) {
       SPDLOG_ERROR("the relay refused the configuration: {}", result.error());
     }
@@ -211,9 +210,8 @@ class Publisher::Worker {
 
   const std::string socket_path_;
   const PublisherTiming timing_;
-  std::string last_refusal_;  // the thread's own
-  Wake work_;                 // for the thread: a snapshot, or the end
-  Wake loop_;                 // for the loop: the state changed
+  Wake work_;  // for the thread: a snapshot, or the end
+  Wake loop_;  // for the loop: the state changed
   std::mutex mutex_;
   std::condition_variable ended_changed_;
   std::optional<api::Snapshot> latest_;

@@ -38,7 +38,7 @@ remove_run() {
   [[ -s /run/$run/kept ]] && rm -rf "$(<"/run/$run/kept")" # the logs of a run that --keep left
   for ns in $(run_namespaces "$run"); do
     # A relay that was killed leaves its interfaces' lock files; their names begin with the namespace.
-    rm -f "/run/lock/bridgehead-$(stat -L -c %i "/run/netns/$ns")"-*.lock
+    rm -f "/run/lock/bridgehead/$(stat -L -c %i "/run/netns/$ns")"-*.lock
     ip netns del "$ns" || true
   done
   rm -rf "/run/${run:?}"

@@ -57,6 +57,8 @@ class Counter {
 };
 static_assert(sizeof(Counter) == 8 && std::atomic<uint64_t>::is_always_lock_free);
 
+// Packets accepted for forwarding: what a full queue or an unresolved next hop still stops is
+// counted here and among the drops.
 struct TrafficCounters {
   Counter packets_to_bridge;
   Counter bytes_to_bridge;  // IP bytes: from the first byte of the IP header

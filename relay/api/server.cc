@@ -66,7 +66,7 @@ void ApiServer::Poll(int timeout_ms, int wake_fd) {
   for (auto client = clients_.begin(); client != clients_.end(); ++i) {
     short events = entries[i].revents;
     bool keep = true;
-    if (events & POLLOUT) keep = Write(*client);
+    if (events & POLLOUT) keep = Write(*client) && ServeWaiting(*client);
     if (keep && (events & (POLLIN | POLLHUP | POLLERR))) keep = Read(*client);
     if (!keep) {
       close(client->fd);
@@ -107,8 +107,12 @@ bool ApiServer::Read(Client& client) {
   if (size < 0) return errno == EAGAIN || errno == EINTR;
   if (size == 0) return false;
   client.in.Append(buffer, static_cast<size_t>(size));
+  return ServeWaiting(client);
+}
+
+bool ApiServer::ServeWaiting(Client& client) {
   std::string payload;
-  while (true) {
+  while (client.out.empty()) {
     absl::StatusOr<bool> whole = client.in.Next(payload);
     if (!whole.ok()) {
       spdlog::warn("control socket: client \"{}\": {}", client.name,
@@ -118,6 +122,7 @@ bool ApiServer::Read(Client& client) {
     if (!*whole) return true;
     if (!Serve(client, payload)) return false;
   }
+  return true;
 }
 
 bool ApiServer::Serve(Client& client, const std::string& payload) {

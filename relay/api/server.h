@@ -48,6 +48,8 @@ class ApiServer {
   // False: the client is to be dropped.
   bool Read(Client& client);
   bool Write(Client& client);
+  // Requests that have arrived whole, one after the other while the client takes the answers.
+  bool ServeWaiting(Client& client);
   bool Serve(Client& client, const std::string& payload);
   void Greet(Client& client, const api::Hello& hello, api::Response& response);
 

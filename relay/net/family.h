@@ -25,7 +25,6 @@ struct [[gnu::packed]] FlowKey {
 struct Ipv4 {
   using Address = be32;
   using Header = Ipv4Header;
-  static constexpr size_t kAddressBytes = 4;
   static constexpr size_t kHeaderBytes = sizeof(Ipv4Header);  // options are refused by the parser
   static constexpr uint16_t kEtherType = kEtherTypeIpv4;
 };

@@ -92,7 +92,7 @@ class AfXdpPort {
 
   InterfaceFacts facts_;
   AfXdpPlan plan_;
-  std::optional<InterfaceLock> lock_;  // empty: moved from
+  std::optional<InterfaceLock> lock_;
   std::optional<SteerMaps> maps_;
   std::vector<int> sockets_before_;
   std::vector<int> sockets_;  // the driver's, not ours to close

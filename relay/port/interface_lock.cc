@@ -27,6 +27,21 @@ bool IsStillThere(const std::string& path, int fd) {
          mine.st_ino == current.st_ino && mine.st_dev == current.st_dev;
 }
 
+// /run/lock is open to everybody: in a directory of ours nobody else can take the lock first.
+absl::Status MakeOwnDirectory(const std::string& directory) {
+  struct stat found;
+  if ((mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) ||
+      lstat(directory.c_str(), &found) != 0) {
+    return absl::PermissionDeniedError(
+        fmt::format("can not make {}: {}", directory, std::strerror(errno)));
+  }
+  if (!S_ISDIR(found.st_mode) || found.st_uid != geteuid()) {
+    return absl::PermissionDeniedError(
+        fmt::format("{} is not a directory of this user; remove it", directory));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<InterfaceLock> InterfaceLock::Take(unsigned ifindex, const std::string& directory) {
@@ -35,8 +50,10 @@ absl::StatusOr<InterfaceLock> InterfaceLock::Take(unsigned ifindex, const std::s
     return absl::InternalError(
         fmt::format("reading the network namespace: {}", std::strerror(errno)));
   }
-  const std::string path =
-      fmt::format("{}/bridgehead-{}-{}.lock", directory, netns.st_ino, ifindex);
+  if (absl::Status status = MakeOwnDirectory(directory); !status.ok()) {
+    return status;
+  }
+  const std::string path = fmt::format("{}/{}-{}.lock", directory, netns.st_ino, ifindex);
   for (int attempt = 0; attempt < 100; ++attempt) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0) {

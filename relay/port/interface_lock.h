@@ -14,7 +14,7 @@ class InterfaceLock {
  public:
   // AlreadyExists names the process that holds it.
   static absl::StatusOr<InterfaceLock> Take(unsigned ifindex,
-                                            const std::string& directory = "/run/lock");
+                                            const std::string& directory = "/run/lock/bridgehead");
   InterfaceLock(InterfaceLock&& other) noexcept;
   InterfaceLock& operator=(InterfaceLock&& other) noexcept;
   ~InterfaceLock();  // releases it and removes the file

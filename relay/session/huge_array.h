@@ -18,6 +18,7 @@ class HugeArray {
   HugeArray() = default;
   // `size` value-initialised elements. Throws std::bad_alloc when memory is short.
   explicit HugeArray(size_t size) : size_(size) {
+    if (size == 0) return;
     constexpr size_t kHugePage = size_t{2} << 20;
     bytes_ = size * sizeof(T);
     // Under a huge page there is nothing to win. Above it: reserved huge pages first, then

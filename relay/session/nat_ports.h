@@ -5,10 +5,12 @@
 // - A port belongs to one session at a time, so the mapping is the same whatever the destination.
 // - The first choice is a function of the client's tuple and the bridge alone, so that a client
 // that
-//   comes again, also to a relay that was restarted, gets its port again if nobody else has it. One
-//   client address stays on one NAT address while that has free ports (RFC 4787 REQ-2, "paired").
-// - A freed port rests: a bridge still takes what comes from it for the old client (RFC 4787 and
-//   RFC 7857 leave the time open; the bridge's own expiry asks for two minutes).
+//   comes to a relay that was restarted gets its port again if nobody else has it. One client
+//   address stays on one NAT address while that has free ports (RFC 4787 REQ-2, "paired").
+// - A port that a bridge has answered to rests when it is freed: the bridge still takes what comes
+//   from it for the old client (RFC 4787 and RFC 7857 leave the time open; the bridge's own expiry
+//   asks for two minutes). Others are free at once, or a flood that no bridge answers would use all
+//   ports up.
 #pragma once
 
 #include <bit>
@@ -89,8 +91,16 @@ class NatPorts {
     }
   }
 
-  // Puts the port to rest. `now` in seconds.
-  void Release(Binding binding, uint32_t now) {
+  // Frees the port at once: no bridge has answered to it, so none keeps it for the old client.
+  void Release(Binding binding) {
+    size_t offset = static_cast<size_t>(binding.port) - partition_.first;
+    sessions_[binding.address * partition_.count + offset] = kNone;
+    taken_[binding.address * words_ + offset / 64] &= ~(uint64_t{1} << offset % 64);
+    --in_use_;
+  }
+
+  // Puts the port to rest before it is free again. `now` in seconds.
+  void Retire(Binding binding, uint32_t now) {
     auto slot =
         static_cast<uint32_t>(binding.address * partition_.count + binding.port - partition_.first);
     sessions_[slot] = kNone;

@@ -76,7 +76,7 @@ Drop SessionShard::Create(const NewSession& wanted, uint32_t now, const SessionT
   Fill(session, wanted, rewritten, now);
   if (!Publish(index, wanted)) {
     sources_.Return(wanted.client.source);
-    if (auto binding = BindingOf(session)) nat_ports_.Release(*binding, now);
+    if (auto binding = BindingOf(session)) nat_ports_.Release(*binding);
     return Drop::kTableFull;
   }
   --free_count_;
@@ -122,6 +122,11 @@ bool SessionShard::Publish(uint32_t index, const NewSession& wanted) {
   if (!table_.Insert(forward, ValueOf(index, Direction::kToBridge))) return false;
   if (!wanted.source_nat) {
     uint64_t back = Hash(session.to_client.match);
+    // A removed listener's session may lead to the same bridge port from the same client: the
+    // bridge can not tell them apart, and its answers belong to the newer one.
+    uint32_t older =
+        table_.Find(back, [&](uint32_t v) { return FlowAt(v).match == session.to_client.match; });
+    if (older != FlowTable::kNone) table_.Erase(back, older);
     if (!table_.Insert(back, ValueOf(index, Direction::kToClient))) {
       table_.Erase(forward, ValueOf(index, Direction::kToBridge));
       return false;
@@ -165,7 +170,11 @@ void SessionShard::Remove(uint32_t index, uint32_t now) {
 
   table_.Erase(Hash(session.to_bridge.match), ValueOf(index, Direction::kToBridge));
   if (auto binding = BindingOf(session)) {
-    nat_ports_.Release(*binding, now);
+    if (session.confirmed()) {
+      nat_ports_.Retire(*binding, now);
+    } else {
+      nat_ports_.Release(*binding);
+    }
   } else {
     table_.Erase(Hash(session.to_client.match), ValueOf(index, Direction::kToClient));
   }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
+#include "fmt/format.h"
 #include "relay/api/relay.pb.h"
 
 namespace bridgehead {
@@ -50,24 +52,26 @@ Adjacency& Adjacency::operator=(const Adjacency& other) {
   next_hop = other.next_hop;
   state = other.state;
   l2_bytes = other.l2_bytes;
-  mtu = other.mtu;
   l2 = other.l2;
   ifindex = other.ifindex;
   used.store(other.used.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return *this;
 }
 
-std::shared_ptr<const Forwarding> Forwarding::Build(const api::Routing& routing,
-                                                    const std::vector<MacAddress>& port_macs,
-                                                    const Forwarding* before) {
+absl::StatusOr<std::shared_ptr<const Forwarding>> Forwarding::Build(
+    const api::Routing& routing, const std::vector<MacAddress>& port_macs,
+    const Forwarding* before) {
   auto built = std::make_shared<Forwarding>();
   for (const api::Interface& from : routing.interfaces()) {
+    // ctrl names only ports that there are; a table that does not must not reach the workers.
+    if (from.port() >= port_macs.size() || from.vlan() > kVlanIdMask) {
+      return absl::InvalidArgumentError(
+          fmt::format("routing: no port {} or VLAN {}", from.port(), from.vlan()));
+    }
     Interface to{static_cast<uint8_t>(from.port()), static_cast<uint16_t>(from.vlan()),
                  static_cast<uint16_t>(std::min<uint32_t>(from.mtu(), 0xffff)), from.ifindex(),
                  MacAddress{}};
-    if (!ToMac(from.mac(), to.mac) && from.port() < port_macs.size()) {
-      to.mac = port_macs[from.port()];
-    }
+    if (!ToMac(from.mac(), to.mac)) to.mac = port_macs[from.port()];
     built->interfaces_.push_back(to);
   }
   for (const api::Route& route : routing.routes()) built->AddRoute(route);
@@ -76,14 +80,15 @@ std::shared_ptr<const Forwarding> Forwarding::Build(const api::Routing& routing,
   }
   if (before != nullptr) built->KeepNumbers(*before);
   built->AddNeighbours(routing);
-  return built;
+  return std::shared_ptr<const Forwarding>(std::move(built));
 }
 
 void Forwarding::AddRoute(const api::Route& route) {
   be32 prefix;
   if (!ToAddress(route.prefix(), prefix) || route.prefix_length() > 32) return;
-  RouteEntry entry{static_cast<uint16_t>(route.interface()), route.gateway().empty(),
-                   route.unreachable(), be32()};
+  RouteEntry entry{static_cast<uint16_t>(route.interface()),
+                   static_cast<uint16_t>(std::min<uint32_t>(route.mtu(), 0xffff)),
+                   route.gateway().empty(), route.unreachable(), be32()};
   if (!entry.unreachable) {
     if (route.interface() >= interfaces_.size()) return;
     if (!entry.on_link && !ToAddress(route.gateway(), entry.gateway)) return;
@@ -111,32 +116,55 @@ void Forwarding::KeepNumbers(const Forwarding& before) {
   for (Adjacency& adjacency : adjacencies_) adjacency.state = Adjacency::State::kUnresolved;
 }
 
+// A next hop is there once with the MTU of its interface and once for each other MTU that a route
+// over the interface has.
 void Forwarding::AddNeighbours(const api::Routing& routing) {
+  std::vector<std::set<uint16_t>> mtus(interfaces_.size());
+  for (size_t i = 0; i < interfaces_.size(); ++i) mtus[i].insert(interfaces_[i].mtu);
+  for (const PrefixTable& table : routes_) {
+    for (const auto& [prefix, route] : table) {
+      if (!route.unreachable && route.mtu != 0) mtus[route.interface].insert(route.mtu);
+    }
+  }
   for (const api::Neighbour& neighbour : routing.neighbours()) {
     if (neighbour.interface() >= interfaces_.size()) continue;
     const Interface& interface = interfaces_[neighbour.interface()];
-    NextHop hop{interface.port, interface.vlan, be32()};
-    if (!ToAddress(neighbour.address(), hop.address)) continue;
-    auto [entry, added] = numbers_.try_emplace(hop, static_cast<uint16_t>(adjacencies_.size()));
-    if (added) {
-      if (adjacencies_.size() >= kMaxAdjacencies) {
-        numbers_.erase(entry);
-        return;
-      }
-      adjacencies_.emplace_back();
-    }
-    Adjacency& adjacency = adjacencies_[entry->second];
-    adjacency.next_hop = hop;
-    adjacency.mtu = interface.mtu;
-    adjacency.ifindex = interface.ifindex;
-    MacAddress mac;
-    if (ToMac(neighbour.mac(), mac)) {
-      SetEthernet(adjacency, mac, interface.mac);
-      adjacency.state = Adjacency::State::kResolved;
-    } else {
-      adjacency.state = Adjacency::State::kFailed;
+    be32 address;
+    if (!ToAddress(neighbour.address(), address)) continue;
+    for (uint16_t mtu : mtus[neighbour.interface()]) {
+      NextHop hop{interface.port, interface.vlan, mtu, address};
+      if (!AddAdjacency(hop, interface, neighbour.mac())) return;
     }
   }
+}
+
+// False: all numbers are taken.
+bool Forwarding::AddAdjacency(const NextHop& hop, const Interface& interface,
+                              const std::string& mac_bytes) {
+  auto [entry, added] = numbers_.try_emplace(hop, static_cast<uint16_t>(adjacencies_.size()));
+  if (added) {
+    if (adjacencies_.size() >= kMaxAdjacencies) {
+      numbers_.erase(entry);
+      return false;
+    }
+    adjacencies_.emplace_back();
+  }
+  Adjacency& adjacency = adjacencies_[entry->second];
+  adjacency.next_hop = hop;
+  adjacency.ifindex = interface.ifindex;
+  adjacency.state = Adjacency::State::kFailed;
+  MacAddress mac;
+  if (ToMac(mac_bytes, mac)) {
+    SetEthernet(adjacency, mac, interface.mac);
+    adjacency.state = Adjacency::State::kResolved;
+  }
+  return true;
+}
+
+bool Forwarding::IsOwnMac(uint8_t port, const MacAddress& mac) const {
+  return std::any_of(interfaces_.begin(), interfaces_.end(), [&](const Interface& interface) {
+    return interface.port == port && interface.mac == mac;
+  });
 }
 
 std::optional<NextHop> Forwarding::Route(be32 destination) const {
@@ -146,7 +174,8 @@ std::optional<NextHop> Forwarding::Route(be32 destination) const {
     const RouteEntry& entry = found->second;
     if (entry.unreachable) return std::nullopt;
     const Interface& interface = interfaces_[entry.interface];
-    return NextHop{interface.port, interface.vlan, entry.on_link ? destination : entry.gateway};
+    return NextHop{interface.port, interface.vlan, entry.mtu != 0 ? entry.mtu : interface.mtu,
+                   entry.on_link ? destination : entry.gateway};
   }
   return std::nullopt;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
 #include "relay/net/family.h"
 #include "relay/session/flow.h"
 
@@ -29,12 +30,13 @@ class Routing;
 struct NextHop {
   uint8_t port = 0;
   uint16_t vlan = 0;
+  uint16_t mtu = 0;  // IP bytes: the route's, or the interface's
   be32 address;
 
   bool operator==(const NextHop& other) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const NextHop& hop) {
-    return H::combine(std::move(h), hop.port, hop.vlan, hop.address.Raw());
+    return H::combine(std::move(h), hop.port, hop.vlan, hop.mtu, hop.address.Raw());
   }
 };
 
@@ -44,7 +46,6 @@ struct alignas(64) Adjacency {
   NextHop next_hop;
   State state = State::kUnresolved;
   uint8_t l2_bytes = 0;                   // 14, or 18 with a VLAN tag
-  uint16_t mtu = 0;                       // IP bytes
   std::array<uint8_t, 18> l2{};           // the Ethernet header to write
   uint32_t ifindex = 0;                   // 0: no kernel interface
   mutable std::atomic<bool> used{false};  // set by workers, cleared by the control thread
@@ -59,9 +60,10 @@ class Forwarding {
  public:
   // `port_macs`: the ports' own addresses, for interfaces that come without one (no kernel device).
   // `before`: the forwarding in use, whose numbering is kept when possible; may be null.
-  static std::shared_ptr<const Forwarding> Build(const api::Routing& routing,
-                                                 const std::vector<MacAddress>& port_macs,
-                                                 const Forwarding* before);
+  // Error: an interface of a port that does not exist.
+  static absl::StatusOr<std::shared_ptr<const Forwarding>> Build(
+      const api::Routing& routing, const std::vector<MacAddress>& port_macs,
+      const Forwarding* before);
 
   uint32_t generation() const { return generation_; }
 
@@ -72,6 +74,8 @@ class Forwarding {
   const Adjacency* Get(uint16_t number) const {
     return number < adjacencies_.size() ? &adjacencies_[number] : nullptr;
   }
+  // Whether `mac` belongs to an interface of `port`: the device itself or a VLAN on it.
+  bool IsOwnMac(uint8_t port, const MacAddress& mac) const;
   // The kernel interface behind a next hop, 0: none.
   uint32_t IfindexOf(const NextHop& next_hop) const;
   const std::vector<Adjacency>& adjacencies() const { return adjacencies_; }
@@ -88,6 +92,7 @@ class Forwarding {
   };
   struct RouteEntry {
     uint16_t interface;
+    uint16_t mtu;  // 0: the interface's
     bool on_link;
     bool unreachable;
     be32 gateway;
@@ -97,6 +102,7 @@ class Forwarding {
 
   void AddRoute(const api::Route& route);
   void AddNeighbours(const api::Routing& routing);
+  bool AddAdjacency(const NextHop& hop, const Interface& interface, const std::string& mac);
   void KeepNumbers(const Forwarding& before);
 
   uint32_t generation_ = 1;

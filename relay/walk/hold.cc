@@ -77,7 +77,7 @@ Drop HoldList::Judge(Waiting& waiting, const Snapshot& snapshot, uint32_t now,
 }
 
 void HoldList::WriteHeader(Packet& packet, const Adjacency& adjacency) {
-  if (packet.ip_length > adjacency.mtu) {
+  if (packet.ip_length > adjacency.next_hop.mtu) {
     packet.End(Drop::kEgressMtu);
     return;
   }

@@ -68,7 +68,10 @@ class HoldList {
       if (drop == Drop::kNone && adjacency.state != Adjacency::State::kResolved) continue;
       while (waiting.count > 0) {
         Packet packet = Take(waiting);
-        if (drop == Drop::kNone) {
+        auto hop = snapshot.forwarding->Route(packet.Key().destination);
+        if (drop == Drop::kNone && hop != waiting.next_hop) {
+          packet.End(Drop::kNoRoute);  // its route has moved away from the one it waited for
+        } else if (drop == Drop::kNone) {
           WriteHeader(packet, adjacency);
         } else {
           packet.End(drop);

@@ -53,7 +53,6 @@ struct alignas(64) Packet {
   uint8_t egress = 0;      // port (kTransmit) or worker (kHandoff)
   bool nat_reply = false;  // destination is a NAT address and one of its ports
   uint16_t nat_address = 0;
-  uint16_t vlan = 0;  // ingress VLAN id, 0: untagged
   uint64_t hash = 0;  // of the flow table
   Flow<Ipv4>* flow = nullptr;
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "relay/net/checksum.h"
+#include "relay/walk/forwarding.h"
 #include "relay/walk/packet.h"
 
 namespace bridgehead {
@@ -12,19 +13,20 @@ namespace bridgehead {
 // ICMP messages (walk/parse_icmp.cc): never forwarded, but told apart by name.
 Drop ParseIcmp(const uint8_t* message, size_t size);
 
-inline Drop ParseEthernet(Packet& packet, const PortTraits& port) {
+inline Drop ParseEthernet(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {
   if (packet.length < sizeof(EthernetHeader)) return Drop::kFrameTooShort;
   const auto& ethernet = *reinterpret_cast<const EthernetHeader*>(packet.frame);
   // A promiscuous port or a flooding switch shows frames for other stations, which take their own
   // way; a second copy from here would be a duplicate.
-  if (port.check_mac && ethernet.destination != port.mac) return Drop::kOtherStation;
+  if (port.check_mac && ethernet.destination != port.mac &&
+      !forwarding.IsOwnMac(packet.port, ethernet.destination)) {
+    return Drop::kOtherStation;
+  }
   be16 ether_type = ethernet.ether_type;
   packet.ip_offset = sizeof(EthernetHeader);
-  packet.vlan = 0;
   if (ether_type.ToHost() == kEtherTypeVlan) {
     if (packet.length < sizeof(EthernetHeader) + sizeof(VlanTag)) return Drop::kFrameTooShort;
     const auto& tag = *reinterpret_cast<const VlanTag*>(packet.frame + sizeof(EthernetHeader));
-    packet.vlan = tag.control.ToHost() & kVlanIdMask;
     ether_type = tag.ether_type;
     packet.ip_offset = sizeof(EthernetHeader) + sizeof(VlanTag);
     if (ether_type.ToHost() == kEtherTypeVlan) return Drop::kVlanStacked;
@@ -78,8 +80,8 @@ inline Drop ParseUdp(Packet& packet, const PortTraits& port) {
   return Drop::kNone;
 }
 
-inline Drop Parse(Packet& packet, const PortTraits& port) {
-  Drop drop = ParseEthernet(packet, port);
+inline Drop Parse(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {
+  Drop drop = ParseEthernet(packet, port, forwarding);
   if (drop != Drop::kNone) return drop;
   drop = ParseIpv4(packet);
   if (drop != Drop::kNone) return drop;

@@ -53,7 +53,6 @@ inline void WriteEthernet(Packet& packet, const Adjacency& adjacency) {
   packet.frame = ip - adjacency.l2_bytes;
   packet.length = adjacency.l2_bytes + packet.ip_length;
   packet.ip_offset = adjacency.l2_bytes;
-  packet.vlan = adjacency.next_hop.vlan;
   memcpy(packet.frame, adjacency.l2.data(), 14);
   if (adjacency.l2_bytes > 14) memcpy(packet.frame + 14, adjacency.l2.data() + 14, 4);
   packet.egress = adjacency.next_hop.port;

@@ -65,7 +65,7 @@ absl::StatusOr<Listener> SnapshotBuilder::BuildListener(const api::MediaListener
   uint32_t first = media.ports().first();
   uint32_t last = media.ports().last();
   uint32_t bridge_first = media.bridge_first_port();
-  if (first == 0 || last > 0xffff || first > last || bridge_first == 0 ||
+  if (first == 0 || last > 0xffff || first > last || bridge_first == 0 || bridge_first > 0xffff ||
       bridge_first + (last - first) > 0xffff) {
     return absl::InvalidArgumentError(key + ".listen: port range is not valid");
   }
@@ -164,8 +164,10 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::BuildFrom(
                         message.timeouts().quarantine_seconds()};
   snapshot->limits = {message.limits().sessions_per_source(), message.limits().unconfirmed()};
   snapshot->hold_packets = message.limits().hold_packets();
-  snapshot->forwarding =
+  auto forwarding =
       Forwarding::Build(message.routing(), port_macs, before ? before->forwarding.get() : nullptr);
+  if (!forwarding.ok()) return forwarding.status();
+  snapshot->forwarding = *std::move(forwarding);
   return snapshot;
 }
 

@@ -105,21 +105,20 @@ class NumberRegistry {
 };
 
 // Checks a snapshot message and makes the workers' form of it. `before` (may be null) lends its
-// forwarding's numbering and the listeners that still have sessions: those for which
-// `has_sessions(number)` holds stay, retired.
+// forwarding's numbering and its listeners: those that the message does not name stay, retired, if
+// `keep(listener)` holds.
 class SnapshotBuilder {
  public:
   SnapshotBuilder(size_t max_listeners, size_t max_bridges)
       : listener_numbers_(max_listeners), bridge_numbers_(max_bridges) {}
 
-  template <class HasSessions>
+  template <class Keep>
   absl::StatusOr<std::unique_ptr<const Snapshot>> Build(const api::Snapshot& message,
                                                         const std::vector<MacAddress>& port_macs,
-                                                        const Snapshot* before,
-                                                        HasSessions&& has_sessions) {
+                                                        const Snapshot* before, Keep&& keep) {
     std::vector<Listener> retired;
     for (const Listener& listener : before ? before->listeners : std::vector<Listener>{}) {
-      if (has_sessions(listener.number)) retired.push_back(listener);
+      if (keep(listener)) retired.push_back(listener);
     }
     return BuildFrom(message, port_macs, before, std::move(retired));
   }

@@ -28,7 +28,9 @@ void Walk::Run(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now) 
 template <bool kSteer>
 void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now) {
   for (Packet& packet : burst) {
-    Drop drop = packet.verdict == Verdict::kOpen ? Parse(packet, ports_[packet.port]) : packet.drop;
+    Drop drop = packet.verdict == Verdict::kOpen
+                    ? Parse(packet, ports_[packet.port], *snapshot.forwarding)
+                    : packet.drop;
     if (drop != Drop::kNone) [[unlikely]] {
       packet.End(drop);
       continue;
@@ -67,7 +69,7 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   }
   // RFC 1812 section 5.3.1: a packet whose TTL would become zero is not forwarded.
   if (packet.Ip<Ipv4>().ttl <= 1) return packet.End(Drop::kTtlExpired);
-  if (adjacency != nullptr && packet.ip_length > adjacency->mtu) {
+  if (adjacency != nullptr && packet.ip_length > adjacency->next_hop.mtu) {
     return packet.End(Drop::kEgressMtu);
   }
   flow.last_seen = now;

@@ -30,8 +30,8 @@ class Walk {
   Walk(SessionShard& shard, const Steering& steering, std::vector<PortTraits> ports,
        WorkerCounters& counters, ResolveQueue& resolve);
 
-  // Takes a burst of at most kBurst packets from verdict kOpen to any other but kHold: packets that
-  // wait are kept inside. `now` in seconds of the worker's clock. Counts flows, listeners and
+  // Takes a burst of at most kBurst packets from verdict kOpen to any other. Packets of verdict
+  // kHold are kept inside. `now` in seconds of the worker's clock. Counts flows, listeners and
   // bridges; the caller counts verdicts (it may still fail to send).
   void Run(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now);
 
@@ -41,9 +41,6 @@ class Walk {
     hold_.Retry(snapshot, now, std::forward<Release>(release));
     counters_.held.Set(hold_.held());
   }
-  size_t held() const { return hold_.held(); }
-
-  SessionShard& shard() { return shard_; }
 
  private:
   template <bool kSteer>

@@ -4,8 +4,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "relay/api/relay.pb.h"
-
 namespace bridgehead {
 namespace {
 
@@ -130,7 +128,7 @@ void Worker::Rest(unsigned idle_loops) {
 void Worker::Drain() {
   // Whatever waits for a next hop gets a verdict far in the future: given up.
   Snapshot nowhere;
-  nowhere.forwarding = Forwarding::Build(api::Routing(), {}, nullptr);
+  nowhere.forwarding = std::make_shared<Forwarding>();
   walk_.RetryHeld(nowhere, Now(), [this](const Packet& packet) {
     tx_.Discard(static_cast<rte_mbuf*>(packet.buffer), Drop::kShutdown);
   });

@@ -91,16 +91,61 @@ TEST_P(Sessions, SameClientGetsItsPortAgainAfterARestart) {
 }
 
 TEST_P(Sessions, FreedPortRestsForTheQuarantine) {
-  api::Snapshot snapshot = BasicSnapshot(true);
-  snapshot.mutable_nat()->mutable_ports()->set_first(20000);
-  WalkHarness harness(snapshot, {.workers = GetParam()});
+  WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
   uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
-  harness.Advance(11);  // unconfirmed: gone
+  harness.Send(kLan, Reply(port));
+  harness.Advance(301);
   EXPECT_EQ(harness.Sum(&WorkerCounters::nat_ports_quarantined), 1u);
   harness.Advance(100);
   EXPECT_NE(NatPort(harness.Send(kWan, Request(40000))), port);
   harness.Advance(150);
   EXPECT_EQ(NatPort(harness.Send(kWan, Request(40000))), port);
+}
+
+TEST_P(Sessions, PortThatNoBridgeAnsweredToIsFreeAtOnce) {
+  WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
+  uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
+  harness.Advance(11);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::nat_ports_quarantined), 0u);
+  EXPECT_EQ(NatPort(harness.Send(kWan, Request(40000))), port);
+}
+
+TEST_P(Sessions, DestinationNatNeedsNoNatAddress) {
+  api::Snapshot snapshot = BasicSnapshot(false);
+  snapshot.mutable_nat()->clear_addresses();
+  WalkHarness harness(snapshot, {.workers = GetParam(), .nat_addresses = {}});
+  EXPECT_EQ(harness.Send(kWan, Request(40000)).verdict, Verdict::kTransmit);
+  harness.Advance(11);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 0u);
+}
+
+// A reload moves the public address; the client uses the old session and the new one from one
+// socket.
+TEST_P(Sessions, TheNewerOfTwoSessionsOfOneClientGetsTheAnswers) {
+  api::Snapshot snapshot = BasicSnapshot(false);
+  WalkHarness harness(snapshot, {.workers = GetParam()});
+  harness.Send(kWan, Request(40000));
+  snapshot.mutable_media(0)->set_address(AddressBytes("198.51.100.11"));
+  ASSERT_EQ(harness.Switch(snapshot), "");
+  Bytes moved = Request(40000, "203.0.113.7", "198.51.100.11");
+  ASSERT_EQ(harness.Send(kWan, moved).verdict, Verdict::kTransmit);
+  Bytes answer = Frame()
+                     .Eth(kBridge, kRelayLan)
+                     .IPv4("10.8.0.11", "203.0.113.7")
+                     .Udp(10000, 40000)
+                     .Payload("answer")
+                     .Build();
+  Bytes expected = Frame()
+                       .Eth(kRelayWan, kGateway)
+                       .IPv4("198.51.100.11", "203.0.113.7")
+                       .Udp(10000, 40000)
+                       .Ttl(63)
+                       .Payload("answer")
+                       .Build();
+  EXPECT_EQ(harness.Send(kLan, answer).frame, expected);
+  harness.Advance(12);  // the older one ends; the newer one, confirmed, still answers
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 1u);
+  EXPECT_EQ(harness.Send(kLan, answer).frame, expected);
 }
 
 TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
@@ -116,6 +161,7 @@ TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
     Outcome out = harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i)));
     if (out.verdict == Verdict::kTransmit) {
       EXPECT_TRUE(ports.insert(NatPort(out)).second) << "port used twice";
+      harness.Send(kLan, Reply(NatPort(out)));
     } else {
       EXPECT_EQ(out.drop, Drop::kNatPortsExhausted);
       ++refused;
@@ -124,7 +170,7 @@ TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
   EXPECT_EQ(ports.size(), 10u);  // every port of every partition
   EXPECT_EQ(refused, 90u);
   EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 10u);
-  harness.Advance(20);
+  harness.Advance(310);
   EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
 }
 
@@ -193,9 +239,9 @@ TEST_P(Sessions, ReloadKeepsSessionsOfARemovedListener) {
   }
   EXPECT_EQ(harness.Send(kWan, Request(40001, "203.0.113.7", "198.51.100.11")).drop,
             Drop::kNotForUs);
-  // With its last session the listener is forgotten.
-  harness.Advance(400);
-  ASSERT_EQ(harness.Switch(snapshot), "");
+  EXPECT_EQ(harness.snapshot().listeners.size(), 2u);
+  // Whoever drives the relay forgets it when its last session has ended.
+  ASSERT_EQ(harness.Switch(snapshot, false), "");
   EXPECT_EQ(harness.snapshot().listeners.size(), 1u);
 }
 
@@ -240,6 +286,39 @@ TEST(NextHops, RouteChangeMovesLiveSessions) {
   Outcome out = harness.Send(kWan, Media(40000));
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
   EXPECT_EQ(out.port, kWan);
+}
+
+TEST(NextHops, ARoutesOwnMtuCounts) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_routing()->mutable_routes(0)->set_mtu(100);
+  WalkHarness harness(snapshot, {});
+  uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
+  EXPECT_EQ(harness.Send(kLan, Reply(port)).verdict, Verdict::kTransmit);
+  Bytes large = Frame()
+                    .Eth(kBridge, kRelayLan)
+                    .IPv4("10.8.0.11", "10.8.0.2")
+                    .Udp(10000, port)
+                    .PayloadSize(73)
+                    .Build();
+  EXPECT_EQ(harness.Send(kLan, large).drop, Drop::kEgressMtu);
+}
+
+TEST(NextHops, AnInterfacesOwnMacIsOurs) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  Mac other = {0x02, 0, 0, 0, 7, 7};
+  snapshot.mutable_routing()->mutable_interfaces(0)->set_mac(MacBytes(other));
+  WalkHarness harness(snapshot, {});
+  Frame frame = Frame().IPv4("203.0.113.7", "198.51.100.10").Udp(40000, 10000);
+  frame.Payload(StunRequest());
+  EXPECT_EQ(harness.Send(kWan, frame.Eth(kGateway, other).Build()).verdict, Verdict::kTransmit);
+  EXPECT_EQ(harness.Send(kWan, frame.Eth(kGateway, kBridge).Build()).drop, Drop::kOtherStation);
+}
+
+TEST(Reload, ATableThatNamesNoPortIsRefused) {
+  WalkHarness harness(BasicSnapshot(true), {});
+  api::Snapshot bad = BasicSnapshot(true);
+  bad.mutable_routing()->mutable_interfaces(1)->set_port(200);
+  EXPECT_EQ(harness.Switch(bad), "routing: no port 200 or VLAN 0");
 }
 
 TEST(NextHops, NoRouteRefusesAdmission) {

@@ -179,17 +179,11 @@ class WalkHarness {
     }
   }
 
-  // A new configuration, as a reload brings it; returns the error text, empty when it was taken.
-  std::string Switch(const api::Snapshot& snapshot) {
+  // A new configuration, as a reload brings it; listeners that it does not name stay, retired,
+  // unless told otherwise. Returns the error text, empty when it was taken.
+  std::string Switch(const api::Snapshot& snapshot, bool keep_removed = true) {
     auto built = builder_.Build(snapshot, {kRelayWan, kRelayLan}, snapshot_.get(),
-                                [this](uint16_t listener) {
-                                  for (size_t w = 0; w < workers_.size(); ++w) {
-                                    if (counters(w).listeners[listener].sessions_active.Get() > 0) {
-                                      return true;
-                                    }
-                                  }
-                                  return false;
-                                });
+                                [&](const Listener&) { return keep_removed; });
     if (!built.ok()) return std::string(built.status().message());
     snapshot_ = *std::move(built);
     return "";

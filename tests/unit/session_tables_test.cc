@@ -133,14 +133,30 @@ TEST(NatPorts, ReleasedPortsComeBackInOrderOfRelease) {
   NatPorts ports(1, {20000, 3});
   std::vector<NatPorts::Binding> bindings;
   for (uint32_t i = 0; i < 3; ++i) bindings.push_back(*ports.Allocate(0, 0, i));
-  ports.Release(bindings[1], 100);
-  ports.Release(bindings[0], 110);
+  ports.Retire(bindings[1], 100);
+  ports.Retire(bindings[0], 110);
   EXPECT_EQ(ports.quarantined(), 2u);
   ports.Advance(219, 120, 100);
   EXPECT_FALSE(ports.Allocate(0, 0, 9));
   ports.Advance(220, 120, 100);
   EXPECT_EQ(ports.Allocate(0, 0, 9)->port, bindings[1].port);
   EXPECT_FALSE(ports.Allocate(0, 0, 9));
+}
+
+TEST(NatPorts, AnUnansweredPortIsFreeAtOnce) {
+  NatPorts ports(1, {20000, 2});
+  auto first = *ports.Allocate(0, 0, 1);
+  ports.Allocate(0, 0, 2);
+  ports.Release(first);
+  EXPECT_EQ(ports.quarantined(), 0u);
+  EXPECT_EQ(ports.Allocate(0, 0, 3)->port, first.port);
+}
+
+TEST(NatPorts, NoNatAddressesIsAnEmptyPool) {
+  NatPorts ports(0, {20000, 40000});
+  EXPECT_FALSE(ports.Allocate(1, 2, 3));
+  ports.Advance(1000, 120, 32);
+  EXPECT_EQ(ports.quarantined(), 0u);
 }
 
 TEST(SourceLimits, RandomWorkAgainstAMap) {
