@@ -140,8 +140,9 @@ TEST(Stun, EveryTruncationAndEveryFlippedByteIsRefusedOrParses) {
 
 TEST(Stun, AttributesThatDoNotFit) {
   StunBindingRequest request;
+  Bytes message;  // what `request` points into
   auto parse = [&](Bytes body) {
-    Bytes message = {0, 1, 0, static_cast<uint8_t>(body.size()), 0x21, 0x12, 0xa4, 0x42};
+    message = {0, 1, 0, static_cast<uint8_t>(body.size()), 0x21, 0x12, 0xa4, 0x42};
     message.resize(20);
     message.insert(message.end(), body.begin(), body.end());
     return ParseStunBindingRequest(message, request);
