@@ -28,6 +28,8 @@ class TapLab(Lab):
             {"name": "lan", "vdev": f"net_tap1,iface={self.taps[1]}",
              "addresses": [EDGE_LAN + "/24"], "neighbours": [{"address": BRIDGE, "mac": BRIDGE_MAC}]},
         ]
+        # Moving an interface between namespaces waits for every core; a polling one makes it long.
+        config["dataplane"]["idle"] = "adaptive"
         config["media"] = config["media"][:1]
         config["bridges"] = config["bridges"][:1]
         return config
