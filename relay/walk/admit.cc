@@ -68,6 +68,9 @@ Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32
     return Drop::kMartianSource;
   }
 
+  // It would end in the rewrite; a session must not come of it before.
+  if (packet.Ip<Ipv4>().ttl <= 1) return Drop::kTtlExpired;
+
   const auto& udp = packet.Udp<Ipv4>();
   const auto* payload = reinterpret_cast<const uint8_t*>(&udp) + sizeof(UdpHeader);
   StunBindingRequest request;

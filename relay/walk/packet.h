@@ -1,7 +1,7 @@
 // A packet on its walk: where its bytes are, what the stages found out so far, and how it ends.
 //
-// The walk's stages know packets only as this record, so that the relay, the unit tests, the
-// fuzzers and the benchmarks run the same code; walk/worker.cc makes it from an mbuf and back.
+// The walk's stages know packets only as this record, so that the relay, the tests and
+// the benchmarks run the same code; walk/worker.cc makes it from an mbuf and back.
 #pragma once
 
 #include <cstddef>
