@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include <event2/event.h>
+#include <getopt.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -24,8 +24,7 @@
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 #include "relay/api/framing.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead {
 namespace {
@@ -35,7 +34,6 @@ constexpr int kExitBadStart = 2;
 struct Options {
   std::string config_file;
   std::string run_dir = kDefaultRunDir;
-  std::string log_level = "info";
 };
 
 struct EventBaseFree {
@@ -191,33 +189,61 @@ void App::Notify() {
   std::string status = readiness.ready ? "relay forwards" : "not ready: " + readiness.reason;
   if (status == notified_) return;
   notified_ = status;
-  SPDLOG_INFO("{}", status);
+  log::Info("{}", status);
   sd_notify(0, ("STATUS=" + status).c_str());
+}
+
+constexpr char kUsage[] =
+    "Usage: bridgehead-ctrl --config FILE [OPTIONS]\n"
+    "Bridgehead's control process: configuration, routing mirror, metrics.\n\n"
+    "  --config FILE         configuration (YAML); required\n"
+    "  --run-dir DIR         directory of the sockets and the counters [{}]\n"
+    "  --log-level LEVEL     debug, info, warning or error [info]\n"
+    "  --version             print the version\n"
+    "  --help                print this\n\n"
+    "Signals: HUP reloads the configuration, TERM and INT end.\n"
+    "Exit codes: 0 ended in good order, 2 could not start.\n";
+
+int UsageError(const std::string& what) {
+  fmt::print(stderr, "bridgehead-ctrl: {}; see bridgehead-ctrl --help\n", what);
+  return kExitBadStart;
 }
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App cli("Bridgehead's control process: configuration, routing mirror, metrics.");
-  cli.add_option("--config", options.config_file, "configuration file (YAML)")->required();
-  cli.add_option("--run-dir", options.run_dir, "directory of sockets and counters")
-      ->capture_default_str();
-  cli.add_option("--log-level", options.log_level, "least level that is logged")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
-  cli.set_version_flag("--version", "bridgehead-ctrl " BRIDGEHEAD_VERSION);
-  cli.footer(
-      "Signals: HUP reloads the configuration, TERM and INT end.\n"
-      "Exit codes: 0 ended in good order, 2 could not start.");
-  try {
-    cli.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return cli.exit(error) == 0 ? 0 : kExitBadStart;
+  log::Level level = log::Level::kInfo;
+  enum : int { kConfig = 1, kRunDir, kLogLevel, kVersion, kHelp };
+  const struct option known[] = {{"config", required_argument, nullptr, kConfig},
+                                 {"run-dir", required_argument, nullptr, kRunDir},
+                                 {"log-level", required_argument, nullptr, kLogLevel},
+                                 {"version", no_argument, nullptr, kVersion},
+                                 {"help", no_argument, nullptr, kHelp},
+                                 {}};
+  for (int got; (got = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
+    switch (got) {
+      case kConfig:
+        options.config_file = optarg;
+        break;
+      case kRunDir:
+        options.run_dir = optarg;
+        break;
+      case kLogLevel:
+        if (log::ParseLevel(optarg, level)) break;
+        return UsageError(fmt::format("--log-level: no level \"{}\"", optarg));
+      case kVersion:
+        fmt::print("bridgehead-ctrl {}\n", BRIDGEHEAD_VERSION);
+        return 0;
+      case kHelp:
+        fmt::print(kUsage, kDefaultRunDir);
+        return 0;
+      default:
+        return UsageError("bad arguments");  // getopt_long has said which
+    }
   }
+  if (optind < argc) return UsageError(fmt::format("unexpected argument \"{}\"", argv[optind]));
+  if (options.config_file.empty()) return UsageError("--config is required");
   signal(SIGPIPE, SIG_IGN);
-  auto logger = spdlog::stderr_color_mt("ctrl");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
-  logger->set_level(spdlog::level::from_str(options.log_level));
-  spdlog::set_default_logger(logger);
+  log::Start("ctrl", level);
 
   App app(options);
   absl::Status status = app.Start();

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
+#include "relay/api/log.h"
 #include "relay/port/spread.h"
-#include "spdlog/spdlog.h"
 
 namespace bridgehead {
 namespace {
@@ -52,7 +52,7 @@ absl::StatusOr<HashKey> NatKey(const std::string& path) {
     bool whole = read(fd, &key, sizeof(key)) == sizeof(key);
     close(fd);
     if (whole) return key;
-    spdlog::warn("{} is damaged: clients get other NAT ports than before the restart", path);
+    log::Warn("{} is damaged: clients get other NAT ports than before the restart", path);
   }
   auto random = RandomKey();
   if (!random.ok()) return random.status();
@@ -110,8 +110,8 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   plane->SpreadPorts();
   // A worker must not wait for a page that the kernel has taken back from an idle machine.
   if (mlockall(MCL_CURRENT) != 0) {
-    spdlog::warn("cannot lock the relay's memory: {}; a page fault may delay packets",
-                 strerror(errno));
+    log::Warn("cannot lock the relay's memory: {}; a page fault may delay packets",
+              strerror(errno));
   }
   if (absl::Status status = plane->Launch(); !status.ok()) return status;
   return plane;
@@ -173,10 +173,9 @@ absl::Status DataPlane::MakeWorkers(const DataPlaneOptions& options) {
     CopyName(header.port_names[p], ports_->ports()[p].name);
   }
   header.port_count.Set(ports_->ports().size());
-  spdlog::info(
-      "{} sessions in {:.1f} MiB, {:.0f} bytes each, ports and timers included",
-      shard->max_sessions * shard->workers, static_cast<double>(bytes) / (1 << 20),
-      static_cast<double>(bytes) / static_cast<double>(shard->max_sessions * shard->workers));
+  log::Info("{} sessions in {:.1f} MiB, {:.0f} bytes each, ports and timers included",
+            shard->max_sessions * shard->workers, static_cast<double>(bytes) / (1 << 20),
+            static_cast<double>(bytes) / static_cast<double>(shard->max_sessions * shard->workers));
   return absl::OkStatus();
 }
 
@@ -213,8 +212,8 @@ void DataPlane::SpreadPorts() {
       result = port::SpreadOverQueues(port.id, port.rx_queues, fields, rules);
     }
     port_steering_.push_back(result.Text());
-    spdlog::info("port {}: {} queues, steering by {}", port.name, port.rx_queues,
-                 port_steering_.back());
+    log::Info("port {}: {} queues, steering by {}", port.name, port.rx_queues,
+              port_steering_.back());
   }
 }
 
@@ -376,7 +375,7 @@ void DataPlane::ForgetRetired() {
     return !listener.retired || in_use[static_cast<size_t>(&listener - listeners.data())];
   });
   if (!status.ok()) {
-    spdlog::error("cannot forget removed listeners: {}", std::string(status.message()));
+    log::Error("cannot forget removed listeners: {}", std::string(status.message()));
   }
 }
 

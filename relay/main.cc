@@ -25,10 +25,9 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
+#include "relay/api/log.h"
 #include "relay/api/server.h"
 #include "relay/dataplane.h"
-#include "spdlog/sinks/stdout_sinks.h"
-#include "spdlog/spdlog.h"
 
 namespace bridgehead {
 namespace {
@@ -70,7 +69,7 @@ void DropPrivileges() {
                  static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE),
                  static_cast<unsigned>(capability));
   }
-  if (capng_apply(CAPNG_SELECT_CAPS) != 0) spdlog::warn("cannot drop capabilities");
+  if (capng_apply(CAPNG_SELECT_CAPS) != 0) log::Warn("cannot drop capabilities");
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
@@ -133,7 +132,7 @@ void Relay::HandleSnapshot(const api::Snapshot& snapshot, api::SnapshotResult& r
     status = plane.status();
     if (plane.ok()) {
       plane_ = *std::move(plane);
-      spdlog::info("forwarding");
+      log::Info("forwarding");
       sd_notify(0, "READY=1\nSTATUS=forwarding");
     } else {
       fatal_ = std::string(status.message());
@@ -180,8 +179,8 @@ int Relay::Run() {
     fmt::print(stderr, "bridgehead-relay: {}\n", std::string(server.status().message()));
     return 1;
   }
-  spdlog::info("bridgehead-relay {} waits for bridgehead-ctrl on {}/{}", BRIDGEHEAD_VERSION,
-               options_.run_dir, kRelaySocketName);
+  log::Info("bridgehead-relay {} waits for bridgehead-ctrl on {}/{}", BRIDGEHEAD_VERSION,
+            options_.run_dir, kRelaySocketName);
   while (true) {
     (*server)->Poll(plane_ ? kTickMs : -1, signal_fd);
     if (fatal_) {
@@ -193,7 +192,7 @@ int Relay::Run() {
     if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) break;
     if (plane_) plane_->Tick();
   }
-  spdlog::info("stopping");
+  log::Info("stopping");
   sd_notify(0, "STOPPING=1");
   plane_.reset();
   return 0;
@@ -234,7 +233,7 @@ int main(int argc, char** argv) {
   bridgehead::DataPlaneOptions options;
   options.run_dir = bridgehead::kDefaultRunDir;
   options.steer_program = bridgehead::FindSteerProgram();
-  std::string log_level = "info";
+  bridgehead::log::Level level = bridgehead::log::Level::kInfo;
   enum : int { kRunDir = 1, kSteerProgram, kLogLevel, kVersion, kHelp };
   const struct option known[] = {{"run-dir", required_argument, nullptr, kRunDir},
                                  {"steer-program", required_argument, nullptr, kSteerProgram},
@@ -251,8 +250,8 @@ int main(int argc, char** argv) {
         options.steer_program = optarg;
         break;
       case kLogLevel:
-        log_level = optarg;
-        break;
+        if (bridgehead::log::ParseLevel(optarg, level)) break;
+        return UsageError(fmt::format("--log-level: no level \"{}\"", optarg));
       case kVersion:
         fmt::print("bridgehead-relay {}\n", BRIDGEHEAD_VERSION);
         return 0;
@@ -265,12 +264,6 @@ int main(int argc, char** argv) {
     }
   }
   if (optind < argc) return UsageError(fmt::format("unexpected argument \"{}\"", argv[optind]));
-  const std::set<std::string> levels = {"debug", "info", "warning", "error"};
-  if (!levels.contains(log_level)) {
-    return UsageError(fmt::format("--log-level: no level \"{}\"", log_level));
-  }
-  spdlog::set_default_logger(spdlog::stderr_logger_st("relay"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l relay: %v");
-  spdlog::set_level(spdlog::level::from_str(log_level));
+  bridgehead::log::Start("relay", level);
   return bridgehead::Relay(std::move(options)).Run();
 }

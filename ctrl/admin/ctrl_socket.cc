@@ -13,7 +13,7 @@
 
 #include "fmt/format.h"
 #include "relay/api/framing.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead::admin {
 
@@ -187,7 +187,7 @@ CtrlSocket::~CtrlSocket() {
 
 void CtrlSocket::OnAccept(int fd) {
   if (clients_.size() >= kMaxClients) {
-    SPDLOG_WARN("ctrl.sock: more than {} clients, one turned away", kMaxClients);
+    log::Warn("ctrl.sock: more than {} clients, one turned away", kMaxClients);
     close(fd);
     return;
   }

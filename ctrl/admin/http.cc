@@ -17,7 +17,7 @@
 
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead::admin {
 namespace {
@@ -61,7 +61,7 @@ int OnRequest(mg_connection* connection) {
     status = answer.status;
     Send(connection, answer, method != "HEAD");
   } catch (const std::exception& error) {  // none may pass through civetweb's C frames
-    SPDLOG_ERROR("admin: {}", error.what());
+    log::Error("admin: {}", error.what());
     status = 503;
     Send(connection, {503, kPlain, "internal error, see the log\n"}, get);
   }
@@ -69,7 +69,7 @@ int OnRequest(mg_connection* connection) {
 }
 
 int OnLog(const mg_connection*, const char* message) {
-  spdlog::debug("admin: {}", message);
+  log::Debug("admin: {}", message);
   return 1;
 }
 

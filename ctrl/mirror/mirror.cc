@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead::mirror {
 namespace {
@@ -162,7 +162,7 @@ bool Mirror::TakeIn(const char* data, size_t size) {
     }
     absl::StatusOr<KernelState::Effect> effect = state_.Apply(*message);
     if (!effect.ok()) {
-      if (malformed_++ == 0) SPDLOG_WARN("mirror: {}", std::string(effect.status().message()));
+      if (malformed_++ == 0) log::Warn("mirror: {}", std::string(effect.status().message()));
       continue;
     }
     if (effect->routes_stale) {
@@ -197,7 +197,7 @@ void Mirror::FinishDump(bool interrupted) {
 }
 
 void Mirror::Resync(const std::string& why) {
-  SPDLOG_WARN("mirror: netlink socket given up ({}), dumping everything again", why);
+  log::Warn("mirror: netlink socket given up ({}), dumping everything again", why);
   ++resyncs_;
   readable_.reset();
   socket_.reset();
@@ -212,7 +212,7 @@ void Mirror::OnRetry() {
   if (!status.ok()) {
     readable_.reset();
     socket_.reset();
-    SPDLOG_WARN("mirror: {}; trying again", std::string(status.message()));
+    log::Warn("mirror: {}; trying again", std::string(status.message()));
     evtimer_add(retry_.get(), &kRetryAfter);
     return;
   }
@@ -239,7 +239,7 @@ bool Mirror::Rebuild() {
                  next.own_addresses != current_.own_addresses;
   for (const std::string& warning : next.warnings) {
     const auto& old = current_.warnings;
-    if (std::find(old.begin(), old.end(), warning) == old.end()) SPDLOG_WARN("{}", warning);
+    if (std::find(old.begin(), old.end(), warning) == old.end()) log::Warn("{}", warning);
   }
   current_ = std::move(next);
   current_bytes_ = std::move(bytes);

@@ -8,7 +8,7 @@
 
 #include "ctrl/config/to_snapshot.h"
 #include "fmt/format.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead {
 namespace {
@@ -81,7 +81,7 @@ absl::Status Controller::Start() {
   if (!status.ok()) return status;
   hooks_.finish_admin(true);
   loaded_time_ = NowMs() / 1000;
-  for (const std::string& warning : warnings_) SPDLOG_WARN("{}", warning);
+  for (const std::string& warning : warnings_) log::Warn("{}", warning);
   hooks_.set_devices(PortDevices(*config_));
   Publish();
   return absl::OkStatus();
@@ -89,7 +89,7 @@ absl::Status Controller::Start() {
 
 void Controller::Reload(ReloadDone done) {
   if (pending_) {
-    SPDLOG_WARN("reload asked for while another still waits for the relay: ignored");
+    log::Warn("reload asked for while another still waits for the relay: ignored");
     done(false, "another reload is still waiting for the relay; try again when it has ended");
     return;
   }
@@ -147,7 +147,7 @@ void Controller::RefreshWarnings() {
   std::vector<std::string> next = AddressWarnings(*config_, hooks_.own_addresses());
   for (const std::string& warning : next) {
     const auto& old = address_warnings_;
-    if (std::find(old.begin(), old.end(), warning) == old.end()) SPDLOG_WARN("{}", warning);
+    if (std::find(old.begin(), old.end(), warning) == old.end()) log::Warn("{}", warning);
   }
   address_warnings_ = std::move(next);
 }
@@ -182,8 +182,8 @@ void Controller::Accept(Pending pending, const std::string& message) {
   loaded_time_ = NowMs() / 1000;
   last_reload_error_.clear();
   hooks_.finish_admin(true);
-  SPDLOG_INFO("reload of {}: {}", config_file_, message);
-  for (const std::string& warning : pending.warnings) SPDLOG_WARN("{}", warning);
+  log::Info("reload of {}: {}", config_file_, message);
+  for (const std::string& warning : pending.warnings) log::Warn("{}", warning);
   RefreshWarnings();
   hooks_.status_changed();
   pending.done(true, message);
@@ -193,7 +193,7 @@ void Controller::Refuse(Pending pending, const std::string& message) {
   evtimer_del(timeout_);
   hooks_.finish_admin(false);
   last_reload_error_ = message;
-  SPDLOG_ERROR("reload of {} refused, the old configuration stays:\n{}", config_file_, message);
+  log::Error("reload of {} refused, the old configuration stays:\n{}", config_file_, message);
   // Where the relay has seen the candidate, it gets the old one again, with the routing of now.
   if (pending.config) {
     hooks_.set_devices(PortDevices(*config_));

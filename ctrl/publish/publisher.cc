@@ -17,7 +17,7 @@
 
 #include "fmt/format.h"
 #include "relay/api/framing.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead {
 namespace {
@@ -118,7 +118,7 @@ class Publisher::Worker {
       if (stop_) return;
       connection_fd_ = client.fd();
     }
-    SPDLOG_INFO("connected to bridgehead-relay {}", client.server_version());
+    log::Info("connected to bridgehead-relay {}", client.server_version());
     Update([&](PublisherState& s) {
       uint64_t connections = s.connections + 1;
       s = PublisherState{};
@@ -132,7 +132,7 @@ class Publisher::Worker {
       connection_fd_ = -1;
       if (stop_) return;
     }
-    SPDLOG_WARN("connection to the relay ended: {}", std::string(status.message()));
+    log::Warn("connection to the relay ended: {}", std::string(status.message()));
     Update([&](PublisherState& s) {
       s.connected = s.accepted = false;
       s.answered_id = 0;
@@ -168,7 +168,7 @@ class Publisher::Worker {
     if (!response.ok()) return response.status();
     const api::SnapshotResult& result = response->snapshot();
     if (!result.accepted()) {
-      SPDLOG_ERROR("the relay refused the configuration: {}", result.error());
+      log::Error("the relay refused the configuration: {}", result.error());
     }
     Update([&](PublisherState& s) {
       s.answered_id = sent_id;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
-#include "spdlog/spdlog.h"
+#include "relay/api/log.h"
 
 namespace bridgehead {
 
@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Listen(const std::string& 
   struct stat directory {};
   std::string parent = std::filesystem::path(path).parent_path();
   if (stat(parent.c_str(), &directory) == 0 && chown(path.c_str(), -1, directory.st_gid) != 0) {
-    spdlog::warn("{}: cannot give it the group of its directory: {}", path, strerror(errno));
+    log::Warn("{}: cannot give it the group of its directory: {}", path, strerror(errno));
   }
   chmod(path.c_str(), 0660);
   return server;
@@ -93,7 +93,7 @@ void ApiServer::Accept() {
   int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return;
   if (clients_.size() >= kMaxClients) {
-    spdlog::warn("control socket: more than {} clients, one refused", kMaxClients);
+    log::Warn("control socket: more than {} clients, one refused", kMaxClients);
     close(fd);
     return;
   }
@@ -115,8 +115,8 @@ bool ApiServer::ServeWaiting(Client& client) {
   while (client.out.empty()) {
     absl::StatusOr<bool> whole = client.in.Next(payload);
     if (!whole.ok()) {
-      spdlog::warn("control socket: client \"{}\": {}", client.name,
-                   std::string(whole.status().message()));
+      log::Warn("control socket: client \"{}\": {}", client.name,
+                std::string(whole.status().message()));
       return false;
     }
     if (!*whole) return true;
@@ -128,7 +128,7 @@ bool ApiServer::ServeWaiting(Client& client) {
 bool ApiServer::Serve(Client& client, const std::string& payload) {
   api::Request request;
   if (!request.ParseFromString(payload)) {
-    spdlog::warn("control socket: client \"{}\" sent something else than a request", client.name);
+    log::Warn("control socket: client \"{}\" sent something else than a request", client.name);
     return false;
   }
   api::Response response;

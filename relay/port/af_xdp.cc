@@ -9,11 +9,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/if_xdp.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bpf/shared.h"
+#include "relay/api/log.h"
 
 namespace bridgehead::port {
 namespace {
@@ -101,8 +101,8 @@ absl::Status RemoveLeftover(const InterfaceFacts& facts) {
         "ip link set dev {} xdp{} off",
         facts.name, attached->name, attached->id, facts.name, attached->generic ? "generic" : ""));
   }
-  spdlog::warn("\"{}\": removing the XDP program of a relay that did not end in good order",
-               facts.name);
+  log::Warn("\"{}\": removing the XDP program of a relay that did not end in good order",
+            facts.name);
   return DetachProgram(facts.ifindex, *attached);
 }
 
@@ -206,7 +206,7 @@ AfXdpPort::~AfXdpPort() {
   const absl::StatusOr<AttachedProgram> attached = QueryProgram(facts_.ifindex);
   if (attached.ok() && attached->name == BH_STEER_PROGRAM) {
     if (const absl::Status status = DetachProgram(facts_.ifindex, *attached); !status.ok()) {
-      spdlog::error("\"{}\": {}", facts_.name, std::string(status.message()));
+      log::Error("\"{}\": {}", facts_.name, std::string(status.message()));
     }
   }
 }
@@ -239,7 +239,7 @@ absl::Status AfXdpPort::Adjust(unsigned workers, bool hugepages) {
                           facts_.name, std::string(status.message())));
   }
   for (const std::string& notice : plan_.notices) {
-    spdlog::warn("{}", notice);
+    log::Warn("{}", notice);
   }
   return absl::OkStatus();
 }
@@ -266,16 +266,16 @@ absl::Status AfXdpPort::AfterSockets() {
     return attached.status();
   }
   if (attached->generic) {
-    spdlog::warn("\"{}\": driver {} has no XDP of its own, the kernel's slower generic XDP is used",
-                 facts_.name, facts_.driver);
+    log::Warn("\"{}\": driver {} has no XDP of its own, the kernel's slower generic XDP is used",
+              facts_.name, facts_.driver);
   }
   absl::StatusOr<SteerMaps> maps = SteerMaps::Find(facts_.ifindex);
   if (!maps.ok()) {
     return maps.status();
   }
   maps_ = *std::move(maps);
-  spdlog::info("\"{}\": driver {}, {} queue(s), {}", facts_.name, facts_.driver, plan_.queues,
-               !sockets_.empty() && IsZeroCopy(sockets_.front()) ? "zero-copy" : "copy mode");
+  log::Info("\"{}\": driver {}, {} queue(s), {}", facts_.name, facts_.driver, plan_.queues,
+            !sockets_.empty() && IsZeroCopy(sockets_.front()) ? "zero-copy" : "copy mode");
   return absl::OkStatus();
 }
 

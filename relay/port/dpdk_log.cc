@@ -11,8 +11,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <rte_log.h>
-#include <spdlog/spdlog.h>
 #include <xdp/libxdp.h>
+
+#include "relay/api/log.h"
 
 namespace bridgehead::port {
 namespace {
@@ -31,7 +32,7 @@ void TakeLine(std::string line, bool is_error) {
   if (line.empty()) {
     return;
   }
-  spdlog::debug("dpdk: {}", line);
+  log::Debug("dpdk: {}", line);
   if (is_error) {
     error_lines.push_back(std::move(line));
     if (error_lines.size() > kKept) {

@@ -10,8 +10,8 @@
 #include <fmt/ranges.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <spdlog/spdlog.h>
 
+#include "relay/api/log.h"
 #include "relay/port/dpdk_log.h"
 
 namespace bridgehead::port {
@@ -140,7 +140,7 @@ absl::Status StartEal(const std::string& lcores, const MemoryPlan& memory,
   }
   RouteLibraryLogs();
   ClearLibraryErrors();
-  spdlog::debug("EAL arguments: {}", fmt::join(arguments, " "));
+  log::Debug("EAL arguments: {}", fmt::join(arguments, " "));
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
     return absl::InternalError(
         fmt::format("dataplane: DPDK did not start: {}", LibraryErrors(rte_strerror(rte_errno))));

@@ -8,8 +8,8 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <spdlog/spdlog.h>
 
+#include "relay/api/log.h"
 #include "relay/port/dpdk_log.h"
 
 namespace bridgehead::port {
@@ -105,7 +105,7 @@ absl::Status StartEthdev(const EthdevRequest& request, rte_mempool* pool, OpenPo
     return Failed("choosing its ring sizes", error);
   }
   if (rx_descriptors != request.rx_descriptors || tx_descriptors != request.tx_descriptors) {
-    spdlog::warn(
+    log::Warn(
         "port {}: the driver takes {} receive and {} transmit descriptors instead of {} and {}",
         port.name, rx_descriptors, tx_descriptors, request.rx_descriptors, request.tx_descriptors);
   }

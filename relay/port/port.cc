@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 #include <rte_mempool.h>
-#include <spdlog/spdlog.h>
 
+#include "relay/api/log.h"
 #include "relay/port/af_xdp.h"
 #include "relay/port/dpdk_log.h"
 #include "relay/port/eal.h"
@@ -167,7 +167,7 @@ absl::Status PortSet::State::StartDpdk() {
   }
   memory = *std::move(plan);
   if (!memory.notice.empty()) {
-    spdlog::warn("{}", memory.notice);
+    log::Warn("{}", memory.notice);
   }
   const absl::Status started = StartEal(*lcores, memory, options.run_dir);
   eal_started = started.ok();
