@@ -21,6 +21,9 @@ constexpr size_t kReadBufferBytes = 64 * 1024;  // more than one part of a dump 
 constexpr int kReadsPerTurn = 64;               // then others on the loop get their turn
 constexpr timeval kRetryAfter{0, 500'000};
 constexpr timeval kDumpStuckAfter{5, 0};
+constexpr int kRestPerWork = 4;  // times the duration of the last report
+constexpr std::chrono::microseconds kLongestRest = std::chrono::milliseconds(500);
+using Clock = std::chrono::steady_clock;
 
 constexpr uint16_t kDumpTypes[kSectionCount] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE,
                                                 RTM_GETNEIGH};
@@ -220,16 +223,21 @@ void Mirror::OnRetry() {
 }
 
 void Mirror::ScheduleReport() {
+  using std::chrono::microseconds;
   if (!ready_ || evtimer_pending(report_.get(), nullptr)) return;
-  constexpr timeval kAfter{0, std::chrono::microseconds(kCoalesce).count()};
-  evtimer_add(report_.get(), &kAfter);
+  auto rest = std::chrono::duration_cast<microseconds>(rest_until_ - Clock::now());
+  timeval after{0, std::clamp(rest, microseconds(0), kLongestRest).count()};
+  evtimer_add(report_.get(), &after);
 }
 
 void Mirror::OnReport() {
-  bool differs = Rebuild();
-  if (!differs && announced_) return;
-  announced_ = true;
-  changed_();
+  Clock::time_point begin = Clock::now();
+  if (Rebuild() || !announced_) {
+    announced_ = true;
+    changed_();
+  }
+  Clock::time_point end = Clock::now();
+  rest_until_ = end + std::min<Clock::duration>(kRestPerWork * (end - begin), kLongestRest);
 }
 
 bool Mirror::Rebuild() {

@@ -15,7 +15,7 @@ modes = pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
 
 def assert_nothing_lost(traffic):
     sent, echoed = traffic.stop()
-    assert sent > 100 and echoed == sent
+    assert sent > 100 and echoed == sent, traffic.explain()
     assert all(len(seen) == 1 for seen in traffic.addresses)
 
 
@@ -127,7 +127,7 @@ def test_relay_restarts_under_traffic(topology, workers, nat, how):
     # The calls came back by themselves, each with the address its bridge knows, and lose nothing.
     assert all(len(seen) == 1 for seen in traffic.addresses)
     assert sent - before[0] > 100
-    assert echoed - before[1] >= sent - before[0]
+    assert echoed - before[1] >= sent - before[0], traffic.explain()
     lab.assert_accounted()
 
 

@@ -20,6 +20,7 @@ class Traffic:
     """
 
     def __init__(self, lab, clients=10, listener=(PUBLIC, 10000), bridge=(BRIDGE, 10000)):
+        self._lab = lab
         self.listener = listener
         self.clients = [lab.client_socket() for _ in range(clients)]
         self.bridge = lab.bridge_socket(*bridge)
@@ -37,6 +38,7 @@ class Traffic:
 
     def start(self, settle=0.5):
         """Starts and waits until every client has heard its echo."""
+        self._before = self._whereabouts()
         self._sending = self._running = True
         self._thread.start()
         self.wait_flowing()
@@ -64,6 +66,23 @@ class Traffic:
         self._thread.join(5)
         self._selector.close()
         return self.sent, self.echoed
+
+    def _whereabouts(self):
+        """What has become of packets: the relay's account, and both kernels' UDP errors."""
+        balance = self._lab.balance()
+        counts = {name: balance[name] for name in ("received", "forwarded", "held")}
+        counts |= {f"drop {name}": count for name, count in balance["drops"].items()}
+        for role in ("client", "bridge"):
+            for name, count in getattr(self._lab, role).udp_statistics().items():
+                counts[f"{role} {name}"] = count
+        return counts
+
+    def explain(self):
+        """What has changed since start(), for the message of a failed assertion."""
+        changes = {name: count - self._before.get(name, 0)
+                   for name, count in self._whereabouts().items()}
+        return f"sent {self.sent}, echoed {self.echoed}; since the start: " + ", ".join(
+            f"{name} {change:+}" for name, change in changes.items() if change)
 
     def _send(self, index, sequence, ping):
         if ping:
