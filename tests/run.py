@@ -19,9 +19,8 @@ from results import Results
 ROOT = Path(__file__).resolve().parent.parent
 # Two modes that between them have every value of both parameters.
 QUICK_MODES = "1-destination,2-source"
-SANITIZED_SUITES = ("unit", "packets", "bpf")
-SANITIZED_PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead",
-                      "bpf/steer.bpf.o"]
+MESON_SUITES = ("unit", "packets", "bpf")
+PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
 SANITIZER_ENVIRONMENT = {
     # DPDK keeps its memory until the process ends.
@@ -74,7 +73,9 @@ class Runner:
         """Sets up and builds everything, or what `targets` names once it is set up."""
         self.say(f"== build {build.name}")
         if not (build / "build.ninja").exists():
-            code = self.run(["meson", "setup", str(build), str(ROOT), *setup], 300)
+            # Line numbers are all that a test's backtrace needs; all of -g takes a third longer.
+            code = self.run(["meson", "setup", str(build), str(ROOT), "-Dcpp_args=-g1", *setup],
+                            300)
             if code != 0:
                 shutil.rmtree(build, ignore_errors=True)
                 self.results.fail(f"meson setup {build.name}", "its output above")
@@ -116,6 +117,11 @@ class Runner:
         return [test for test in listed
                 if any(name.split(":")[-1] in suites for name in test["suite"])]
 
+    def needed_targets(self, build):
+        """What the suites run: all but the benchmarks."""
+        tests = self.listed_tests(build, *MESON_SUITES)
+        return PROGRAMS + sorted({os.path.relpath(test["cmd"][0], build) for test in tests})
+
     def meson_tests(self, build, suite, environment=None):
         """Every test program of a meson suite, run by itself so that its cases are counted."""
         for test in self.listed_tests(build, suite):
@@ -145,15 +151,11 @@ class Runner:
         self.results.add_program(f"pytest {where[0]}", 0 if code in (0, 1, 5) else code, report)
 
     def sanitized(self, build):
-        def targets():
-            tests = self.listed_tests(build, *SANITIZED_SUITES)
-            return SANITIZED_PROGRAMS + sorted({os.path.relpath(test["cmd"][0], build)
-                                                for test in tests})
-        # The sanitizers' checks make -O2 slow to compile for no gain here.
+        # The sanitizers' checks make optimised code slow to compile for no gain here.
         if not self.build(build, "-Db_sanitize=address,undefined", "-Db_lundef=false",
-                          "-Doptimization=1", targets=targets):
+                          "-Doptimization=0", targets=lambda: self.needed_targets(build)):
             return
-        for suite in SANITIZED_SUITES:
+        for suite in MESON_SUITES:
             self.suite(f"{suite} (sanitized)",
                        lambda suite=suite: self.meson_tests(build, suite, SANITIZER_ENVIRONMENT))
         self.suite("netns (sanitized)", lambda: self.pytest(
@@ -175,7 +177,8 @@ class Runner:
         }
         wanted = options.only or [name for name in suites
                                   if not (options.quick and name == "interop")]
-        if any(name in suites for name in wanted) and not self.build(build):
+        targets = (lambda: self.needed_targets(build)) if options.quick else (lambda: [])
+        if any(name in suites for name in wanted) and not self.build(build, targets=targets):
             return
         for name in wanted:
             if name in suites:

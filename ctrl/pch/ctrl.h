@@ -8,4 +8,4 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <fmt/format.h>
-#include <google/protobuf/message.h>
+#include <google/protobuf/repeated_field.h>

@@ -96,7 +96,7 @@ void Forward(PortSet& ports) {
   }
 }
 
-class PortOpenTest : public ::testing::Test {
+class BpfPortOpen : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     if (geteuid() != 0) {
@@ -198,7 +198,7 @@ Bytes FromBridge() {
   return Packet().Eth().IPv4("10.8.0.11", "203.0.113.7").Udp(10000, 40000).Payload("from").Build();
 }
 
-TEST_F(PortOpenTest, ForwardsOursBothWaysAndLeavesNothingBehind) {
+TEST_F(BpfPortOpen, ForwardsOursBothWaysAndLeavesNothingBehind) {
   Wire far_a("fara"), far_b("farb");
   Child child([&](Child& self) { ForwardUntilEnd(self, TwoDevices(), {kRules}); });
   ASSERT_EQ(child.Hear(), "open");
@@ -229,7 +229,7 @@ TEST_F(PortOpenTest, ForwardsOursBothWaysAndLeavesNothingBehind) {
   }
 }
 
-TEST_F(PortOpenTest, LargestMtuAndOneByteMore) {
+TEST_F(BpfPortOpen, LargestMtuAndOneByteMore) {
   Shell("ip link set deva mtu 3500 && ip link set devb mtu 3500");
   Shell("ip link set fara mtu 3500 && ip link set farb mtu 3500");
   Wire far_a("fara"), far_b("farb");
@@ -252,7 +252,7 @@ TEST_F(PortOpenTest, LargestMtuAndOneByteMore) {
             "3500; lower it with: ip link set dev deva mtu 1500 (and at the other end)");
 }
 
-TEST_F(PortOpenTest, NewRulesTakeOverFromOldOnes) {
+TEST_F(BpfPortOpen, NewRulesTakeOverFromOldOnes) {
   Wire far_a("fara"), far_b("farb");
   const auto destination = SteerRule::Side::kDestination;
   const SteerRule first = Rule(destination, "198.51.100.10", 10000, 10000);
@@ -278,7 +278,7 @@ TEST_F(PortOpenTest, NewRulesTakeOverFromOldOnes) {
 }
 
 // The kernel's own traffic over the same interface, from a namespace on the far end.
-TEST_F(PortOpenTest, PingAndTcpGoOnThroughTheKernel) {
+TEST_F(BpfPortOpen, PingAndTcpGoOnThroughTheKernel) {
   Shell("ip addr add 192.0.2.1/24 dev deva");
   Child relay([&](Child& self) { ForwardUntilEnd(self, TwoDevices(), {kRules}); });
   ASSERT_EQ(relay.Hear(), "open");
@@ -310,7 +310,7 @@ TEST_F(PortOpenTest, PingAndTcpGoOnThroughTheKernel) {
   close(listener);
 }
 
-TEST_F(PortOpenTest, AKilledRelayIsSweptUpAndALiveOneIsNot) {
+TEST_F(BpfPortOpen, AKilledRelayIsSweptUpAndALiveOneIsNot) {
   Child live([&](Child& self) { ForwardUntilEnd(self, TwoDevices(), {kRules}); });
   ASSERT_EQ(live.Hear(), "open");
   EXPECT_THAT(OpenError(TwoDevices()),
@@ -328,7 +328,7 @@ TEST_F(PortOpenTest, AKilledRelayIsSweptUpAndALiveOneIsNot) {
   EXPECT_TRUE(far_b.Sees(ToListener(10000), 2000));
 }
 
-TEST_F(PortOpenTest, AnotherXdpProgramIsLeftAlone) {
+TEST_F(BpfPortOpen, AnotherXdpProgramIsLeftAlone) {
   const bpf_insn pass[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
@@ -346,14 +346,14 @@ TEST_F(PortOpenTest, AnotherXdpProgramIsLeftAlone) {
   close(program);
 }
 
-TEST_F(PortOpenTest, WhatTheKernelRefusesIsQuoted) {
+TEST_F(BpfPortOpen, WhatTheKernelRefusesIsQuoted) {
   Shell("ip link set fara mtu 9000");
   EXPECT_THAT(OpenError(TwoDevices()), AllOf(HasSubstr("dataplane.ports[wan].device: "),
                                              HasSubstr("Peer MTU is too large to set XDP")));
   EXPECT_EQ(Program("deva"), "");
 }
 
-TEST_F(PortOpenTest, AQueueWithoutASocketIsRefused) {
+TEST_F(BpfPortOpen, AQueueWithoutASocketIsRefused) {
   Shell("ethtool -L deva rx 2");
   EXPECT_EQ(
       OpenError(TwoDevices()),
@@ -362,7 +362,7 @@ TEST_F(PortOpenTest, AQueueWithoutASocketIsRefused) {
       "one with: ethtool -L deva rx 1 (after `ethtool -L PEER tx 1` on its peer)");
 }
 
-TEST_F(PortOpenTest, InterfaceErrors) {
+TEST_F(BpfPortOpen, InterfaceErrors) {
   api::Dataplane dataplane = TwoDevices();
   dataplane.mutable_ports(1)->set_device("eth9");
   EXPECT_THAT(OpenError(dataplane), AllOf(HasSubstr("dataplane.ports[lan].device: no interface "
@@ -379,7 +379,7 @@ TEST_F(PortOpenTest, InterfaceErrors) {
             "up");
 }
 
-TEST_F(PortOpenTest, WithoutPermission) {
+TEST_F(BpfPortOpen, WithoutPermission) {
   Child child([&](Child& self) {
     ASSERT_EQ(setresuid(65534, 65534, 65534), 0);
     const auto ports = PortSet::Open(TwoDevices(), Options());
@@ -391,7 +391,7 @@ TEST_F(PortOpenTest, WithoutPermission) {
       "CAP_BPF missing); start bridgehead-relay as root or with these capabilities");
 }
 
-TEST_F(PortOpenTest, DataplaneErrors) {
+TEST_F(BpfPortOpen, DataplaneErrors) {
   api::Dataplane dataplane = TwoDevices();
   dataplane.add_workers(4000);
   EXPECT_THAT(OpenError(dataplane), HasSubstr("dataplane.workers[1]: core 4000 is not there"));
@@ -418,7 +418,7 @@ TEST_F(PortOpenTest, DataplaneErrors) {
 
 // A driver without XDP of its own: the kernel's generic XDP, which is attached and found
 // differently.
-TEST_F(PortOpenTest, GenericXdp) {
+TEST_F(BpfPortOpen, GenericXdp) {
   if (std::system("ip link add plain0 type ifb >/dev/null 2>&1 && ip link set plain0 up") != 0) {
     GTEST_SKIP() << "this kernel has no ifb interfaces";
   }
@@ -440,7 +440,7 @@ TEST_F(PortOpenTest, GenericXdp) {
 }
 
 // A relay that does not look: what its socket can not take is counted as lost, to the packet.
-TEST_F(PortOpenTest, LossesAreCounted) {
+TEST_F(BpfPortOpen, LossesAreCounted) {
   constexpr uint64_t kSent = 3000;
   Wire far_a("fara");
   Child child([&](Child& self) {
@@ -470,7 +470,7 @@ TEST_F(PortOpenTest, LossesAreCounted) {
   EXPECT_EQ(child.Hear(), std::to_string(kSent));
 }
 
-TEST_F(PortOpenTest, EachWorkerHasItsCoreAndAVethOneQueue) {
+TEST_F(BpfPortOpen, EachWorkerHasItsCoreAndAVethOneQueue) {
   api::Dataplane dataplane = TwoDevices();
   cpu_set_t set;
   sched_getaffinity(0, sizeof(set), &set);
@@ -503,7 +503,7 @@ TEST_F(PortOpenTest, EachWorkerHasItsCoreAndAVethOneQueue) {
   EXPECT_EQ(child.Hear(), "lcores 3");
 }
 
-TEST_F(PortOpenTest, VdevPorts) {
+TEST_F(BpfPortOpen, VdevPorts) {
   api::Dataplane dataplane = Dataplane();
   AddPort(dataplane, "left").set_vdev("net_ring0");
   AddPort(dataplane, "right").set_vdev("net_null0,size=60");
@@ -524,7 +524,7 @@ TEST_F(PortOpenTest, VdevPorts) {
               HasSubstr("dataplane.ports[right].vdev: DPDK can not make \"net_nothing0\": "));
 }
 
-TEST_F(PortOpenTest, ADeviceBesideALargeVdevMtu) {
+TEST_F(BpfPortOpen, ADeviceBesideALargeVdevMtu) {
   api::Dataplane dataplane = Dataplane();
   AddPort(dataplane, "wan").set_device("deva");
   api::Port& jumbo = AddPort(dataplane, "lab");

@@ -21,7 +21,7 @@ constexpr std::string_view kNat = "10.8.0.2";            // ports 20000-59999
 constexpr std::string_view kBridge = "10.8.0.11";        // source rule, port 10000
 constexpr std::string_view kClient = "203.0.113.7";
 
-class SteerTest : public ::testing::Test {
+class BpfSteer : public ::testing::Test {
  protected:
   void SetUp() override {
     libbpf_set_print([](libbpf_print_level level, const char* format, va_list args) {
@@ -101,7 +101,7 @@ Packet BridgeToClient() {
   return Packet().Eth().IPv4(kBridge, kClient).Udp(10000, 40000).Payload("rtp");
 }
 
-TEST_F(SteerTest, EachSideOfEachRule) {
+TEST_F(BpfSteer, EachSideOfEachRule) {
   EXPECT_TRUE(Ours(ClientToListener()));
   EXPECT_TRUE(Ours(BridgeToNat()));
   EXPECT_TRUE(Ours(BridgeToClient()));
@@ -110,7 +110,7 @@ TEST_F(SteerTest, EachSideOfEachRule) {
   EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kBridge).Udp(40000, 10000)));
 }
 
-TEST_F(SteerTest, BothEndsOfARange) {
+TEST_F(BpfSteer, BothEndsOfARange) {
   for (const auto& [address, port, ours] :
        std::vector<std::tuple<std::string_view, uint16_t, bool>>{{kListener, 9999, false},
                                                                  {kListener, 10000, true},
@@ -128,7 +128,7 @@ TEST_F(SteerTest, BothEndsOfARange) {
   }
 }
 
-TEST_F(SteerTest, EveryPortWhenTheBitmapIsFull) {
+TEST_F(BpfSteer, EveryPortWhenTheBitmapIsFull) {
   AddRule(5, BH_STEER_DESTINATION, "192.0.2.5", 0, 65535);
   for (uint32_t port = 0; port <= 65535; port += 257) {
     EXPECT_TRUE(
@@ -136,7 +136,7 @@ TEST_F(SteerTest, EveryPortWhenTheBitmapIsFull) {
   }
 }
 
-TEST_F(SteerTest, OneVlanTagOfEitherKind) {
+TEST_F(BpfSteer, OneVlanTagOfEitherKind) {
   for (uint16_t tpid : {0x8100, 0x88a8}) {
     EXPECT_TRUE(Ours(Packet().Eth().Vlan(5, tpid).IPv4(kClient, kListener).Udp(40000, 10000)));
     EXPECT_FALSE(Ours(Packet().Eth().Vlan(5, tpid).IPv4(kClient, kListener).Udp(40000, 9)));
@@ -144,7 +144,7 @@ TEST_F(SteerTest, OneVlanTagOfEitherKind) {
   EXPECT_FALSE(Ours(Packet().Eth().Vlan(5, 0x88a8).Vlan(6).IPv4(kClient, kListener).Udp(1, 10000)));
 }
 
-TEST_F(SteerTest, OptionsDoNotHideThePorts) {
+TEST_F(BpfSteer, OptionsDoNotHideThePorts) {
   EXPECT_TRUE(Ours(ClientToListener().IpOptions({7, 4, 4, 0})));
   Bytes longest = ClientToListener()
                       .IpOptions({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -154,7 +154,7 @@ TEST_F(SteerTest, OptionsDoNotHideThePorts) {
   EXPECT_TRUE(Ours(longest));
 }
 
-TEST_F(SteerTest, FirstFragmentsAreOursOthersHaveNoPorts) {
+TEST_F(BpfSteer, FirstFragmentsAreOursOthersHaveNoPorts) {
   EXPECT_TRUE(Ours(ClientToListener().Fragment(0, true)));
   // Bytes that would pass for our UDP header.
   const Bytes lookalike = {0x9c, 0x40, 0x27, 0x10, 0, 12, 0, 0, 1, 2, 3, 4};
@@ -168,7 +168,7 @@ TEST_F(SteerTest, FirstFragmentsAreOursOthersHaveNoPorts) {
   }
 }
 
-TEST_F(SteerTest, BrokenHeadersOfOurUdpAreTheRelaysToName) {
+TEST_F(BpfSteer, BrokenHeadersOfOurUdpAreTheRelaysToName) {
   EXPECT_TRUE(Ours(ClientToListener().IpChecksum(0xdead)));
   EXPECT_TRUE(Ours(ClientToListener().UdpChecksum(0xdead)));
   EXPECT_TRUE(Ours(ClientToListener().UdpLength(3)));
@@ -176,14 +176,14 @@ TEST_F(SteerTest, BrokenHeadersOfOurUdpAreTheRelaysToName) {
   EXPECT_TRUE(Ours(ClientToListener().Ttl(0)));
 }
 
-TEST_F(SteerTest, NotIPv4WhateverTheEtherTypeSays) {
+TEST_F(BpfSteer, NotIPv4WhateverTheEtherTypeSays) {
   EXPECT_FALSE(Ours(ClientToListener().Version(6)));
   EXPECT_FALSE(Ours(ClientToListener().HeaderWords(4)));
   EXPECT_FALSE(Ours(ClientToListener().HeaderWords(0)));
   EXPECT_FALSE(Ours(ClientToListener().EtherType(0x86dd)));
 }
 
-TEST_F(SteerTest, TruncatedAtEveryByteIsTheKernels) {
+TEST_F(BpfSteer, TruncatedAtEveryByteIsTheKernels) {
   const struct {
     const char* what;
     Packet packet;
@@ -210,7 +210,7 @@ TEST_F(SteerTest, TruncatedAtEveryByteIsTheKernels) {
   }
 }
 
-TEST_F(SteerTest, IcmpErrorsAboutOurPackets) {
+TEST_F(BpfSteer, IcmpErrorsAboutOurPackets) {
   const Packet to_bridge = Packet().IPv4(kNat, kBridge).Udp(20000, 10000).Payload("rtp");
   const Packet to_client = Packet().IPv4(kListener, kClient).Udp(10000, 40000).Payload("rtp");
   const Packet preserved = Packet().IPv4(kClient, kBridge).Udp(40000, 10000).Payload("rtp");
@@ -233,7 +233,7 @@ TEST_F(SteerTest, IcmpErrorsAboutOurPackets) {
                .Quote(Packet().IPv4(kNat, kBridge).IpOptions({1, 1, 1, 1}).Udp(20000, 10000))));
 }
 
-TEST_F(SteerTest, IcmpErrorsAboutOthersPackets) {
+TEST_F(BpfSteer, IcmpErrorsAboutOthersPackets) {
   const Packet others[] = {
       Packet().IPv4(kNat, kBridge).Udp(19999, 10001),       // the kernel's own socket
       Packet().IPv4(kClient, kListener).Udp(40000, 10000),  // the direction we never send
@@ -246,7 +246,7 @@ TEST_F(SteerTest, IcmpErrorsAboutOthersPackets) {
   }
 }
 
-TEST_F(SteerTest, AllElseIsTheKernels) {
+TEST_F(BpfSteer, AllElseIsTheKernels) {
   EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Tcp(40000, 10000)));
   EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Icmp(8, 0, 0x00010001)));
   EXPECT_FALSE(Ours(Packet().Eth().IPv4(kClient, kListener).Udp(40000, 53)));
@@ -257,7 +257,7 @@ TEST_F(SteerTest, AllElseIsTheKernels) {
   EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x0030).PayloadSize(48, 0)));  // 802.3 length
 }
 
-TEST_F(SteerTest, NothingIsOursWithoutRules) {
+TEST_F(BpfSteer, NothingIsOursWithoutRules) {
   bh_steer_key key{}, next{};
   while (bpf_map_get_next_key(Map(BH_STEER_RULES_MAP), nullptr, &next) == 0) {
     key = next;
@@ -268,7 +268,7 @@ TEST_F(SteerTest, NothingIsOursWithoutRules) {
   EXPECT_FALSE(Ours(BridgeToClient()));
 }
 
-TEST_F(SteerTest, ARowOutsideTheTableMatchesNothing) {
+TEST_F(BpfSteer, ARowOutsideTheTableMatchesNothing) {
   const uint32_t row = BH_STEER_MAX_RULES;
   bh_steer_key key{};
   key.side = BH_STEER_DESTINATION;

@@ -112,9 +112,9 @@ std::vector<Case> Cases() {
   };
 }
 
-class Dropped : public testing::TestWithParam<size_t> {};
+class PacketsDropped : public testing::TestWithParam<size_t> {};
 
-TEST_P(Dropped, ByItsOneName) {
+TEST_P(PacketsDropped, ByItsOneName) {
   for (const Case& one : Cases()) {
     SCOPED_TRACE(one.name);
     WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
@@ -124,15 +124,15 @@ TEST_P(Dropped, ByItsOneName) {
     EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_created), 0u);
   }
 }
-INSTANTIATE_TEST_SUITE_P(Workers, Dropped, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Workers, PacketsDropped, testing::Values(1, 2));
 
-TEST(Drops, NoFingerprintIsFine) {
+TEST(PacketsDrops, NoFingerprintIsFine) {
   WalkHarness harness(BasicSnapshot(true), {});
   Outcome out = harness.Send(kWan, Client().Payload(StunRequest("a:b", false)).Build());
   EXPECT_EQ(out.verdict, Verdict::kTransmit);
 }
 
-TEST(Drops, EveryTruncationOfAGoodFrameIsNamed) {
+TEST(PacketsDrops, EveryTruncationOfAGoodFrameIsNamed) {
   Bytes whole = Client().Vlan(9).Build();
   WalkHarness harness(BasicSnapshot(true), {});
   for (size_t size = 0; size < whole.size(); ++size) {
@@ -143,7 +143,7 @@ TEST(Drops, EveryTruncationOfAGoodFrameIsNamed) {
   EXPECT_EQ(harness.Send(kWan, whole).verdict, Verdict::kTransmit);
 }
 
-TEST(Drops, NicChecksumVerdictsAreTaken) {
+TEST(PacketsDrops, NicChecksumVerdictsAreTaken) {
   WalkHarness harness(BasicSnapshot(true), {});
   EXPECT_EQ(harness.Send(kWan, Client().Build(), 0, kIpChecksumBad).drop, Drop::kIpChecksum);
   EXPECT_EQ(harness.Send(kWan, Client().Build(), 0, kIpChecksumGood | kUdpChecksumBad).drop,
@@ -152,12 +152,12 @@ TEST(Drops, NicChecksumVerdictsAreTaken) {
             Verdict::kTransmit);
 }
 
-TEST(Drops, AdmissionSumsEvenWhereThePortDoesNot) {
+TEST(PacketsDrops, AdmissionSumsEvenWhereThePortDoesNot) {
   WalkHarness harness(BasicSnapshot(true), {.verify_udp_checksum = false});
   EXPECT_EQ(harness.Send(kWan, Client().UdpChecksum(0x1234).Build()).drop, Drop::kUdpChecksum);
 }
 
-TEST(Drops, DestinationModeNamesABridgeWithoutASession) {
+TEST(PacketsDrops, DestinationModeNamesABridgeWithoutASession) {
   WalkHarness harness(BasicSnapshot(false), {});
   Outcome out = harness.Send(kLan, Frame()
                                        .Eth(kBridge, kRelayLan)
@@ -168,7 +168,7 @@ TEST(Drops, DestinationModeNamesABridgeWithoutASession) {
   EXPECT_EQ(out.drop, Drop::kNoSession);
 }
 
-TEST(Drops, FilteringIsEndpointDependent) {
+TEST(PacketsDrops, FilteringIsEndpointDependent) {
   WalkHarness harness(BasicSnapshot(true), {});
   Outcome up = harness.Send(kWan, Client().Build());
   auto port = static_cast<uint16_t>(up.frame[34] << 8 | up.frame[35]);
@@ -185,7 +185,7 @@ TEST(Drops, FilteringIsEndpointDependent) {
   EXPECT_EQ(reply("10.8.0.11", 10000).verdict, Verdict::kTransmit);
 }
 
-TEST(Drops, ABridgeAddressFromTheWrongSideIsAForgery) {
+TEST(PacketsDrops, ABridgeAddressFromTheWrongSideIsAForgery) {
   for (bool source_nat : {true, false}) {
     WalkHarness harness(BasicSnapshot(source_nat), {});
     Outcome up = harness.Send(kWan, Client().Build());
@@ -197,7 +197,7 @@ TEST(Drops, ABridgeAddressFromTheWrongSideIsAForgery) {
   }
 }
 
-TEST(Drops, TooLargeForTheWayOut) {
+TEST(PacketsDrops, TooLargeForTheWayOut) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_routing()->mutable_interfaces(1)->set_mtu(1000);
   WalkHarness harness(snapshot, {});

@@ -23,9 +23,10 @@ uint16_t SourcePort(const Bytes& frame, size_t ip = 14) {
   return static_cast<uint16_t>(frame[ip + 20] << 8 | frame[ip + 21]);
 }
 
-class Forward : public testing::TestWithParam<Mode> {
+class PacketsForward : public testing::TestWithParam<Mode> {
  protected:
-  Forward() : harness_(BasicSnapshot(GetParam().source_nat), {.workers = GetParam().workers}) {}
+  PacketsForward()
+      : harness_(BasicSnapshot(GetParam().source_nat), {.workers = GetParam().workers}) {}
 
   static Frame FromClient(uint16_t port = 40000) {
     return Frame().Eth(kGateway, kRelayWan).IPv4("203.0.113.7", "198.51.100.10").Udp(port, 10000);
@@ -72,12 +73,12 @@ class Forward : public testing::TestWithParam<Mode> {
   WalkHarness harness_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Modes, Forward,
+INSTANTIATE_TEST_SUITE_P(Modes, PacketsForward,
                          testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{false, 1},
                                          Mode{false, 2}),
                          ModeName);
 
-TEST_P(Forward, BindingRequestCreatesASessionAndLeavesRewritten) {
+TEST_P(PacketsForward, BindingRequestCreatesASessionAndLeavesRewritten) {
   Bytes stun = StunRequest();
   Outcome out = harness_.Send(kWan, FromClient().Payload(stun).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
@@ -93,7 +94,7 @@ TEST_P(Forward, BindingRequestCreatesASessionAndLeavesRewritten) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::nat_ports_in_use), GetParam().source_nat ? 1u : 0u);
 }
 
-TEST_P(Forward, ReplyGoesBackToTheClient) {
+TEST_P(PacketsForward, ReplyGoesBackToTheClient) {
   uint16_t port = Establish();
   Outcome out = harness_.Send(kLan, FromBridge(port).Payload("answer").Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
@@ -102,7 +103,7 @@ TEST_P(Forward, ReplyGoesBackToTheClient) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_unconfirmed), 0u);
 }
 
-TEST_P(Forward, MediaFollowsInBothDirections) {
+TEST_P(PacketsForward, MediaFollowsInBothDirections) {
   uint16_t port = Establish();
   for (int i = 0; i < 3; ++i) {
     Outcome up = harness_.Send(kWan, FromClient().Payload("media up").Build());
@@ -119,7 +120,7 @@ TEST_P(Forward, MediaFollowsInBothDirections) {
   EXPECT_EQ(to_client, 3u);
 }
 
-TEST_P(Forward, EveryWorkerHandsOffToTheSameOwner) {
+TEST_P(PacketsForward, EveryWorkerHandsOffToTheSameOwner) {
   uint16_t port = Establish();
   for (size_t first = 0; first < GetParam().workers; ++first) {
     EXPECT_EQ(harness_.Send(kWan, FromClient().Payload("x").Build(), first).verdict,
@@ -130,7 +131,7 @@ TEST_P(Forward, EveryWorkerHandsOffToTheSameOwner) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
 }
 
-TEST_P(Forward, SameFlowTwiceInOneBurstMakesOneSession) {
+TEST_P(PacketsForward, SameFlowTwiceInOneBurstMakesOneSession) {
   Bytes request = FromClient().Payload(StunRequest()).Build();
   auto out = harness_.Send(kWan, {request, request, FromClient().Payload("early").Build()});
   for (const Outcome& one : out) EXPECT_EQ(one.verdict, Verdict::kTransmit);
@@ -138,7 +139,7 @@ TEST_P(Forward, SameFlowTwiceInOneBurstMakesOneSession) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
 }
 
-TEST_P(Forward, ManyClientsKeepTheirOwnMapping) {
+TEST_P(PacketsForward, ManyClientsKeepTheirOwnMapping) {
   std::vector<Bytes> requests;
   for (uint16_t i = 0; i < 500; ++i) {
     requests.push_back(FromClient(static_cast<uint16_t>(30000 + i)).Payload(StunRequest()).Build());
@@ -166,14 +167,14 @@ TEST_P(Forward, ManyClientsKeepTheirOwnMapping) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 500u);
 }
 
-TEST_P(Forward, EthernetPaddingIsCutOff) {
+TEST_P(PacketsForward, EthernetPaddingIsCutOff) {
   Establish();
   Outcome out = harness_.Send(kWan, FromClient().Payload("x").Trailer(17).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
   EXPECT_EQ(out.frame.size(), 14u + 20 + 8 + 1);
 }
 
-TEST_P(Forward, UdpWithoutChecksumStaysWithout) {
+TEST_P(PacketsForward, UdpWithoutChecksumStaysWithout) {
   uint16_t port = Establish();
   Outcome out = harness_.Send(kWan, FromClient().Payload("x").UdpChecksum(0).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
@@ -187,7 +188,7 @@ TEST_P(Forward, UdpWithoutChecksumStaysWithout) {
 }
 
 // Every payload word once, so that each checksum value appears, the wrap to all ones included.
-TEST_P(Forward, IncrementalChecksumsEqualFullOnes) {
+TEST_P(PacketsForward, IncrementalChecksumsEqualFullOnes) {
   uint16_t port = Establish();
   std::vector<Bytes> frames, expected;
   for (uint32_t word = 0; word < 65536; ++word) {
@@ -199,7 +200,7 @@ TEST_P(Forward, IncrementalChecksumsEqualFullOnes) {
   for (uint32_t word = 0; word < 65536; ++word) ASSERT_EQ(out[word].frame, expected[word]);
 }
 
-TEST_P(Forward, TtlAndTosAndIdAreAsARouterLeavesThem) {
+TEST_P(PacketsForward, TtlAndTosAndIdAreAsARouterLeavesThem) {
   uint16_t port = Establish();
   for (int ttl : {2, 3, 64, 128, 255}) {
     Outcome out = harness_.Send(kWan, FromClient()
@@ -224,18 +225,18 @@ TEST_P(Forward, TtlAndTosAndIdAreAsARouterLeavesThem) {
   }
 }
 
-class PartialChecksums : public Forward {
+class PacketsPartialChecksums : public PacketsForward {
  protected:
-  PartialChecksums() {
+  PacketsPartialChecksums() {
     harness_.~WalkHarness();
     new (&harness_) WalkHarness(BasicSnapshot(GetParam().source_nat),
                                 {.workers = GetParam().workers, .partial_checksums = true});
   }
 };
-INSTANTIATE_TEST_SUITE_P(Modes, PartialChecksums, testing::Values(Mode{true, 1}, Mode{false, 2}),
-                         ModeName);
+INSTANTIATE_TEST_SUITE_P(Modes, PacketsPartialChecksums,
+                         testing::Values(Mode{true, 1}, Mode{false, 2}), ModeName);
 
-TEST_P(PartialChecksums, AreCompletedInBothDirections) {
+TEST_P(PacketsPartialChecksums, AreCompletedInBothDirections) {
   Bytes stun = StunRequest();
   Outcome up = harness_.Send(kWan, FromClient().Payload(stun).PartialUdpChecksum().Build());
   ASSERT_EQ(up.verdict, Verdict::kTransmit);
@@ -247,7 +248,7 @@ TEST_P(PartialChecksums, AreCompletedInBothDirections) {
   EXPECT_EQ(harness_.Send(kLan, FromBridge(port).Payload("odd").Build()).frame, AtClient("odd"));
 }
 
-TEST(PartialChecksum, IsLeftToAPortThatFinishesItItself) {
+TEST(PacketsPartialChecksum, IsLeftToAPortThatFinishesItItself) {
   WalkHarness harness(BasicSnapshot(true),
                       {.partial_checksums = true, .tx_checksum_offload = true});
   Bytes stun = StunRequest();
@@ -269,11 +270,12 @@ TEST(PartialChecksum, IsLeftToAPortThatFinishesItItself) {
                           .Build());
 }
 
-class Vlans : public testing::TestWithParam<Mode> {};
-INSTANTIATE_TEST_SUITE_P(Modes, Vlans, testing::Values(Mode{true, 1}, Mode{false, 2}), ModeName);
+class PacketsVlans : public testing::TestWithParam<Mode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, PacketsVlans, testing::Values(Mode{true, 1}, Mode{false, 2}),
+                         ModeName);
 
 // Tag on one side, none on the other: the frame grows and shrinks in place.
-TEST_P(Vlans, TagIsAddedAndTakenOff) {
+TEST_P(PacketsVlans, TagIsAddedAndTakenOff) {
   api::Snapshot snapshot = BasicSnapshot(GetParam().source_nat);
   snapshot.mutable_routing()->mutable_interfaces(0)->set_vlan(7);
   WalkHarness harness(snapshot, {.workers = GetParam().workers});
@@ -311,7 +313,7 @@ TEST_P(Vlans, TagIsAddedAndTakenOff) {
                             .Build());
 }
 
-TEST(Listeners, RangeMapsPortByPortAndBridgePortShifts) {
+TEST(PacketsListeners, RangeMapsPortByPortAndBridgePortShifts) {
   api::Snapshot snapshot = BasicSnapshot(true);
   auto& range = *snapshot.add_media();
   range = snapshot.media(0);
@@ -341,7 +343,7 @@ TEST(Listeners, RangeMapsPortByPortAndBridgePortShifts) {
 }
 
 // One port, one address for everything: a listener and the NAT ports side by side.
-TEST(OneArmed, ListenerAndNatPortsShareAnAddressAndAPort) {
+TEST(PacketsOneArmed, ListenerAndNatPortsShareAnAddressAndAPort) {
   api::Snapshot snapshot = BasicSnapshot(true);
   auto& routing = *snapshot.mutable_routing();
   routing.mutable_interfaces()->DeleteSubrange(1, 1);

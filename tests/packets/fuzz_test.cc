@@ -45,10 +45,10 @@ Bytes Damage(Bytes frame, std::mt19937& random) {
   return frame;
 }
 
-class Fuzzed : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(NatModes, Fuzzed, testing::Bool());
+class PacketsFuzzed : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(NatModes, PacketsFuzzed, testing::Bool());
 
-TEST_P(Fuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
+TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
   for (size_t workers : {1u, 2u}) {
     for (uint32_t seed = 0; seed < 20; ++seed) {
       WalkHarness harness(BasicSnapshot(GetParam()),
@@ -84,7 +84,7 @@ TEST_P(Fuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
 }
 
 // Pure noise behind a valid IP and UDP header: only STUN gets in.
-TEST(FuzzedPayload, NoNoiseMakesASession) {
+TEST(PacketsFuzzedPayload, NoNoiseMakesASession) {
   WalkHarness harness(BasicSnapshot(true), {});
   std::mt19937 random(99);
   for (int i = 0; i < 20'000; ++i) {

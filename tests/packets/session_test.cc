@@ -39,10 +39,10 @@ Bytes Reply(uint16_t nat_port) {
       .Build();
 }
 
-class Sessions : public testing::TestWithParam<size_t> {};
-INSTANTIATE_TEST_SUITE_P(Workers, Sessions, testing::Values(1, 2));
+class PacketsSessions : public testing::TestWithParam<size_t> {};
+INSTANTIATE_TEST_SUITE_P(Workers, PacketsSessions, testing::Values(1, 2));
 
-TEST_P(Sessions, UnconfirmedEndsAfterItsShortTime) {
+TEST_P(PacketsSessions, UnconfirmedEndsAfterItsShortTime) {
   WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
   harness.Send(kWan, Request(40000));
   harness.Advance(5);
@@ -55,7 +55,7 @@ TEST_P(Sessions, UnconfirmedEndsAfterItsShortTime) {
   EXPECT_EQ(harness.Send(kWan, Media(40000)).drop, Drop::kNotStun);
 }
 
-TEST_P(Sessions, ConfirmedEndsAfterTheIdleTimeoutFromTheLastPacket) {
+TEST_P(PacketsSessions, ConfirmedEndsAfterTheIdleTimeoutFromTheLastPacket) {
   WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
   uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
   harness.Send(kLan, Reply(port));
@@ -70,7 +70,7 @@ TEST_P(Sessions, ConfirmedEndsAfterTheIdleTimeoutFromTheLastPacket) {
   EXPECT_EQ(harness.Send(kLan, Reply(port)).drop, Drop::kNoSession);
 }
 
-TEST_P(Sessions, TimeoutsLongerThanTheWheelHold) {
+TEST_P(PacketsSessions, TimeoutsLongerThanTheWheelHold) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_timeouts()->set_idle_seconds(5000);
   WalkHarness harness(snapshot, {.workers = GetParam()});
@@ -81,7 +81,7 @@ TEST_P(Sessions, TimeoutsLongerThanTheWheelHold) {
   EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 0u);
 }
 
-TEST_P(Sessions, SameClientGetsItsPortAgainAfterARestart) {
+TEST_P(PacketsSessions, SameClientGetsItsPortAgainAfterARestart) {
   uint16_t before = 0, after = 0;
   for (uint16_t* port : {&before, &after}) {
     WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
@@ -90,7 +90,7 @@ TEST_P(Sessions, SameClientGetsItsPortAgainAfterARestart) {
   EXPECT_EQ(before, after);
 }
 
-TEST_P(Sessions, FreedPortRestsForTheQuarantine) {
+TEST_P(PacketsSessions, FreedPortRestsForTheQuarantine) {
   WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
   uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
   harness.Send(kLan, Reply(port));
@@ -102,7 +102,7 @@ TEST_P(Sessions, FreedPortRestsForTheQuarantine) {
   EXPECT_EQ(NatPort(harness.Send(kWan, Request(40000))), port);
 }
 
-TEST_P(Sessions, PortThatNoBridgeAnsweredToIsFreeAtOnce) {
+TEST_P(PacketsSessions, PortThatNoBridgeAnsweredToIsFreeAtOnce) {
   WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
   uint16_t port = NatPort(harness.Send(kWan, Request(40000)));
   harness.Advance(11);
@@ -110,7 +110,7 @@ TEST_P(Sessions, PortThatNoBridgeAnsweredToIsFreeAtOnce) {
   EXPECT_EQ(NatPort(harness.Send(kWan, Request(40000))), port);
 }
 
-TEST_P(Sessions, DestinationNatNeedsNoNatAddress) {
+TEST_P(PacketsSessions, DestinationNatNeedsNoNatAddress) {
   api::Snapshot snapshot = BasicSnapshot(false);
   snapshot.mutable_nat()->clear_addresses();
   WalkHarness harness(snapshot, {.workers = GetParam(), .nat_addresses = {}});
@@ -121,7 +121,7 @@ TEST_P(Sessions, DestinationNatNeedsNoNatAddress) {
 
 // A reload moves the public address; the client uses the old session and the new one from one
 // socket.
-TEST_P(Sessions, TheNewerOfTwoSessionsOfOneClientGetsTheAnswers) {
+TEST_P(PacketsSessions, TheNewerOfTwoSessionsOfOneClientGetsTheAnswers) {
   api::Snapshot snapshot = BasicSnapshot(false);
   WalkHarness harness(snapshot, {.workers = GetParam()});
   harness.Send(kWan, Request(40000));
@@ -148,7 +148,7 @@ TEST_P(Sessions, TheNewerOfTwoSessionsOfOneClientGetsTheAnswers) {
   EXPECT_EQ(harness.Send(kLan, answer).frame, expected);
 }
 
-TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
+TEST_P(PacketsSessions, PortsRunOutByNameAndComeBack) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_nat()->mutable_ports()->set_first(20000);
   snapshot.mutable_nat()->mutable_ports()->set_last(20009);
@@ -174,7 +174,7 @@ TEST_P(Sessions, PortsRunOutByNameAndComeBack) {
   EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
 }
 
-TEST_P(Sessions, TableFullLeavesTheOthersAlone) {
+TEST_P(PacketsSessions, TableFullLeavesTheOthersAlone) {
   api::Snapshot snapshot = BasicSnapshot(false);
   WalkHarness harness(snapshot, {.workers = GetParam(), .max_sessions = 64});
   size_t made = 0, refused = 0;
@@ -190,7 +190,7 @@ TEST_P(Sessions, TableFullLeavesTheOthersAlone) {
   EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
 }
 
-TEST(Limits, UnconfirmedSessionsAreBoundedApart) {
+TEST(PacketsLimits, UnconfirmedSessionsAreBoundedApart) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_limits()->set_unconfirmed(8);
   WalkHarness harness(snapshot, {});
@@ -204,7 +204,7 @@ TEST(Limits, UnconfirmedSessionsAreBoundedApart) {
   EXPECT_EQ(harness.Send(kWan, Media(29000)).verdict, Verdict::kTransmit);
 }
 
-TEST(Limits, OneSourceHasItsShare) {
+TEST(PacketsLimits, OneSourceHasItsShare) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_limits()->set_sessions_per_source(3);
   WalkHarness harness(snapshot, {});
@@ -218,7 +218,7 @@ TEST(Limits, OneSourceHasItsShare) {
   EXPECT_EQ(harness.Send(kWan, Request(31000)).verdict, Verdict::kTransmit);
 }
 
-TEST_P(Sessions, ReloadKeepsSessionsOfARemovedListener) {
+TEST_P(PacketsSessions, ReloadKeepsSessionsOfARemovedListener) {
   api::Snapshot snapshot = BasicSnapshot(true);
   auto& other = *snapshot.add_media();
   other = snapshot.media(0);
@@ -245,7 +245,7 @@ TEST_P(Sessions, ReloadKeepsSessionsOfARemovedListener) {
   EXPECT_EQ(harness.snapshot().listeners.size(), 1u);
 }
 
-TEST(Reload, BadSnapshotsAreRefusedByKeyAndChangeNothing) {
+TEST(PacketsReload, BadSnapshotsAreRefusedByKeyAndChangeNothing) {
   WalkHarness harness(BasicSnapshot(true), {});
   api::Snapshot bad = BasicSnapshot(true);
   bad.mutable_media(0)->set_bridge("nobody");
@@ -259,7 +259,7 @@ TEST(Reload, BadSnapshotsAreRefusedByKeyAndChangeNothing) {
   EXPECT_EQ(harness.Send(kWan, Request(40000)).verdict, Verdict::kTransmit);
 }
 
-TEST(NextHops, MacChangeReachesLiveSessionsWithoutANewGeneration) {
+TEST(PacketsNextHops, MacChangeReachesLiveSessionsWithoutANewGeneration) {
   api::Snapshot snapshot = BasicSnapshot(true);
   WalkHarness harness(snapshot, {});
   harness.Send(kWan, Request(40000));
@@ -273,7 +273,7 @@ TEST(NextHops, MacChangeReachesLiveSessionsWithoutANewGeneration) {
   EXPECT_TRUE(std::equal(moved.begin(), moved.end(), out.frame.begin()));
 }
 
-TEST(NextHops, RouteChangeMovesLiveSessions) {
+TEST(PacketsNextHops, RouteChangeMovesLiveSessions) {
   api::Snapshot snapshot = BasicSnapshot(true);
   WalkHarness harness(snapshot, {});
   harness.Send(kWan, Request(40000));
@@ -288,7 +288,7 @@ TEST(NextHops, RouteChangeMovesLiveSessions) {
   EXPECT_EQ(out.port, kWan);
 }
 
-TEST(NextHops, ARoutesOwnMtuCounts) {
+TEST(PacketsNextHops, ARoutesOwnMtuCounts) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_routing()->mutable_routes(0)->set_mtu(100);
   WalkHarness harness(snapshot, {});
@@ -303,7 +303,7 @@ TEST(NextHops, ARoutesOwnMtuCounts) {
   EXPECT_EQ(harness.Send(kLan, large).drop, Drop::kEgressMtu);
 }
 
-TEST(NextHops, AnInterfacesOwnMacIsOurs) {
+TEST(PacketsNextHops, AnInterfacesOwnMacIsOurs) {
   api::Snapshot snapshot = BasicSnapshot(true);
   Mac other = {0x02, 0, 0, 0, 7, 7};
   snapshot.mutable_routing()->mutable_interfaces(0)->set_mac(MacBytes(other));
@@ -314,14 +314,14 @@ TEST(NextHops, AnInterfacesOwnMacIsOurs) {
   EXPECT_EQ(harness.Send(kWan, frame.Eth(kGateway, kBridge).Build()).drop, Drop::kOtherStation);
 }
 
-TEST(Reload, ATableThatNamesNoPortIsRefused) {
+TEST(PacketsReload, ATableThatNamesNoPortIsRefused) {
   WalkHarness harness(BasicSnapshot(true), {});
   api::Snapshot bad = BasicSnapshot(true);
   bad.mutable_routing()->mutable_interfaces(1)->set_port(200);
   EXPECT_EQ(harness.Switch(bad), "routing: no port 200 or VLAN 0");
 }
 
-TEST(NextHops, NoRouteRefusesAdmission) {
+TEST(PacketsNextHops, NoRouteRefusesAdmission) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_routing()->mutable_routes(0)->set_unreachable(true);
   WalkHarness harness(snapshot, {});
@@ -329,15 +329,15 @@ TEST(NextHops, NoRouteRefusesAdmission) {
   EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_created), 0u);
 }
 
-class Unresolved : public testing::Test {
+class PacketsUnresolved : public testing::Test {
  protected:
-  Unresolved() : snapshot_(BasicSnapshot(true)) {
+  PacketsUnresolved() : snapshot_(BasicSnapshot(true)) {
     snapshot_.mutable_routing()->mutable_neighbours()->DeleteSubrange(1, 1);
   }
   api::Snapshot snapshot_;
 };
 
-TEST_F(Unresolved, PacketsWaitAndLeaveInOrder) {
+TEST_F(PacketsUnresolved, PacketsWaitAndLeaveInOrder) {
   WalkHarness harness(snapshot_, {});
   EXPECT_EQ(harness.Send(kWan, Request(40000)).verdict, Verdict::kHold);
   EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kHold);
@@ -369,14 +369,14 @@ TEST_F(Unresolved, PacketsWaitAndLeaveInOrder) {
   EXPECT_EQ(harness.Sum(&WorkerCounters::held), 0u);
 }
 
-TEST_F(Unresolved, OnlySoManyWait) {
+TEST_F(PacketsUnresolved, OnlySoManyWait) {
   WalkHarness harness(snapshot_, {});
   harness.Send(kWan, Request(40000));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(harness.Send(kWan, Media(40000)).verdict, Verdict::kHold);
   EXPECT_EQ(harness.Send(kWan, Media(40000)).drop, Drop::kHoldFull);
 }
 
-TEST_F(Unresolved, TheyAreGivenUpInTime) {
+TEST_F(PacketsUnresolved, TheyAreGivenUpInTime) {
   WalkHarness harness(snapshot_, {});
   harness.Send(kWan, Request(40000));
   harness.Advance(HoldList::kWaitSeconds - 1);
@@ -387,7 +387,7 @@ TEST_F(Unresolved, TheyAreGivenUpInTime) {
   EXPECT_EQ(released[0].drop, Drop::kNeighbourFailed);
 }
 
-TEST_F(Unresolved, TheKernelsNoIsTaken) {
+TEST_F(PacketsUnresolved, TheKernelsNoIsTaken) {
   WalkHarness harness(snapshot_, {});
   harness.Send(kWan, Request(40000));
   harness.Advance(2);
@@ -400,7 +400,7 @@ TEST_F(Unresolved, TheKernelsNoIsTaken) {
   EXPECT_EQ(released[0].drop, Drop::kNeighbourFailed);
 }
 
-TEST(Copy, ReadersSeeWholeSessionsOnly) {
+TEST(PacketsCopy, ReadersSeeWholeSessionsOnly) {
   WalkHarness harness(BasicSnapshot(true), {.max_sessions = 16});
   Session<Ipv4> session;
   for (size_t i = 0; i < 16; ++i) EXPECT_FALSE(harness.shard(0).Copy(i, session));

@@ -7,5 +7,5 @@
 #include <absl/status/statusor.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <google/protobuf/message.h>
+#include <google/protobuf/repeated_field.h>
 #include <gtest/gtest.h>
