@@ -22,20 +22,20 @@ def assert_nothing_lost(traffic):
 def test_ctrl_restarts_under_traffic(lab):
     traffic = Traffic(lab).start()
     assert lab.stop(lab.ctrl) == 0
-    time.sleep(0.5)
+    time.sleep(0.3)
     lab.start_ctrl()
     lab.wait_ready()
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert_nothing_lost(traffic)
 
 
 def test_ctrl_is_killed_under_traffic(lab):
     traffic = Traffic(lab).start()
     lab.stop(lab.ctrl, signal.SIGKILL)
-    time.sleep(0.5)
+    time.sleep(0.3)
     lab.start_ctrl()
     lab.wait_ready()
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert_nothing_lost(traffic)
 
 
@@ -106,8 +106,11 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     establish(lab, client, bridge)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["graceful", "killed"])
-@modes
+# Quick runs end one worker gracefully and two with a blow.
+@pytest.mark.parametrize("workers,nat,how", [
+    pytest.param(workers, nat, how, id=f"{workers}-{nat}-{how.name}",
+                 marks=[] if (how == signal.SIGKILL) == (workers == 2) else pytest.mark.slow)
+    for workers, nat in MODES for how in (signal.SIGTERM, signal.SIGKILL)])
 def test_relay_restarts_under_traffic(topology, workers, nat, how):
     lab = topology(workers, nat)
     traffic = Traffic(lab).start()

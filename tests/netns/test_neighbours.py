@@ -45,6 +45,8 @@ def test_flushed_neighbour_costs_no_packet(lab):
 def test_neighbour_that_never_answers(lab):
     client = lab.client_socket()
     asked = stun.request()
+    # The kernel gives up after three probes, which are a second apart.
+    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 400)
     with lab.expect(received=HOLD_PACKETS + 16, forwarded=0, held=HOLD_PACKETS, hold_full=16):
         for _ in range(HOLD_PACKETS + 16):
             client.sendto(asked, (PUBLIC, 10002))
@@ -52,4 +54,5 @@ def test_neighbour_that_never_answers(lab):
     wait_for("the waiting packets are given up",
              lambda: lab.counters()["drops"]["neighbour_failed"] == before + HOLD_PACKETS, 10)
     assert lab.counters()["held"] == 0
+    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 1000)
     lab.assert_accounted()

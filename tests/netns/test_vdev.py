@@ -9,6 +9,7 @@ import os
 
 import pytest
 import stun
+from conftest import MODES, NAMES
 from lab import BRIDGE, CLIENT, EDGE_LAN, PUBLIC, Lab
 
 CLIENT_MAC = "02:00:00:00:01:64"
@@ -52,8 +53,7 @@ class TapLab(Lab):
                      "02:00:00:00:00:99", "dev", tap, check=False)
 
 
-@pytest.mark.parametrize("nat", ["source", "destination"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
 def test_media_both_ways_over_a_driver_with_queues_of_its_own(workers, nat):
     lab = TapLab(workers=workers, nat=nat)
     try:

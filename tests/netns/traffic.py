@@ -6,7 +6,7 @@ import threading
 import time
 
 import stun
-from lab import BRIDGE, PUBLIC
+from lab import BRIDGE, PATIENCE, PUBLIC
 
 MEDIA_INTERVAL = 0.01  # per client
 PING_INTERVAL = 0.25  # STUN per client, as browsers do, but more often
@@ -36,7 +36,7 @@ class Traffic:
         self._sending = self._running = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self, settle=0.5):
+    def start(self, settle=0.2):
         """Starts and waits until every client has heard its echo."""
         self._before = self._whereabouts()
         self._sending = self._running = True
@@ -58,7 +58,7 @@ class Traffic:
         """Stops sending, lets what is on the way arrive, and returns (sent, echoed)."""
         self._sending = False
         last, since = -1, time.monotonic()
-        while time.monotonic() < since + 0.5:
+        while time.monotonic() < since + 0.2 * PATIENCE:
             if self.echoed != last:
                 last, since = self.echoed, time.monotonic()
             time.sleep(0.02)
