@@ -68,7 +68,7 @@ void CheckKind(const Port& port, const std::string& path, Findings& findings) {
 
 void CheckVdevOnly(const Port& port, const std::string& path, Findings& findings) {
   if (port.device.empty() || !port.vdev.empty()) return;
-  for (const char* name : {"mtu", "addresses", "routes", "neighbours"}) {
+  for (const char* name : {"mtu", "vlan", "addresses", "routes", "neighbours"}) {
     const std::string key = fmt::format("{}.{}", path, name);
     if (!findings.source().Has(key)) continue;
     findings.Error(key, fmt::format("got {} on a device port, expected it on vdev ports only: a "

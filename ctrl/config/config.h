@@ -56,6 +56,7 @@ struct Port {
   bool verify_udp_checksum = true;
   PartialChecksums partial_checksums = PartialChecksums::kAuto;
   uint32_t mtu = 1500;  // bytes; vdev: only
+  uint32_t vlan = 0;    // 0: no tag; vdev: only
   std::vector<Prefix> addresses;
   std::vector<StaticRoute> routes;
   std::vector<StaticNeighbour> neighbours;

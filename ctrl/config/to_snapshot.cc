@@ -105,6 +105,7 @@ void AppendStaticRouting(const Config& config, api::Routing& routing) {
     const auto index = static_cast<uint32_t>(routing.interfaces_size());
     api::Interface& interface = *routing.add_interfaces();
     interface.set_port(static_cast<uint32_t>(i));
+    interface.set_vlan(port.vlan);
     interface.set_mtu(port.mtu);
     for (const Prefix& own : port.addresses) interface.add_addresses(own.address.bytes());
     for (const Prefix& own : port.addresses) AddRoute(own, Address(), index, routing);

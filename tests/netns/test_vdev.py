@@ -6,12 +6,17 @@ so real sockets talk through them. The driver can finish UDP checksums itself.
 
 import json
 import os
+import socket
+import struct
 
 import pytest
 import stun
 from conftest import MODES, NAMES
 from lab import BRIDGE, CLIENT, EDGE_LAN, PUBLIC, Lab
+from netns import run
 
+SOL_PACKET, PACKET_AUXDATA = 263, 8  # <linux/if_packet.h>
+VLAN_WIRE = os.path.join(os.path.dirname(__file__), "vlan_wire.bpf.c")
 CLIENT_MAC = "02:00:00:00:01:64"
 BRIDGE_MAC = "02:00:00:00:02:0b"
 
@@ -53,34 +58,90 @@ class TapLab(Lab):
                      "02:00:00:00:00:99", "dev", tap, check=False)
 
 
+def exchange(lab, count=40):
+    """`count` clients: request, answer and media through a listener, each packet counted."""
+    bridge = lab.bridge_socket()
+    with lab.expect(received=4 * count, forwarded=4 * count):
+        for _ in range(count):
+            client = lab.client_socket()
+            request = stun.request()
+            client.sendto(request, (PUBLIC, 10000))
+            data, seen = bridge.recvfrom(2048)
+            assert data == request
+            assert seen == client.getsockname() if lab.nat == "destination" else \
+                seen[0] == EDGE_LAN
+            answer = stun.response(request)
+            bridge.sendto(answer, seen)
+            assert client.recvfrom(2048) == (answer, (PUBLIC, 10000))
+            client.sendto(stun.rtp(1), (PUBLIC, 10000))
+            assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
+            bridge.sendto(stun.rtp(2, 1200), seen)
+            assert client.recvfrom(2048)[0] == stun.rtp(2, 1200)
+    for namespace in (lab.client, lab.bridge):
+        assert namespace.udp_statistics()["InCsumErrors"] == 0
+
+
 @pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
 def test_media_both_ways_over_a_driver_with_queues_of_its_own(workers, nat):
     lab = TapLab(workers=workers, nat=nat)
     try:
-        lab.start()
-        bridge = lab.bridge_socket()
-        count = 40
-        with lab.expect(received=4 * count, forwarded=4 * count):
-            for _ in range(count):
-                client = lab.client_socket()
-                request = stun.request()
-                client.sendto(request, (PUBLIC, 10000))
-                data, seen = bridge.recvfrom(2048)
-                assert data == request
-                assert seen == client.getsockname() if nat == "destination" else \
-                    seen[0] == EDGE_LAN
-                answer = stun.response(request)
-                bridge.sendto(answer, seen)
-                assert client.recvfrom(2048) == (answer, (PUBLIC, 10000))
-                client.sendto(stun.rtp(1), (PUBLIC, 10000))
-                assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
-                bridge.sendto(stun.rtp(2, 1200), seen)
-                assert client.recvfrom(2048)[0] == stun.rtp(2, 1200)
-        for namespace in (lab.client, lab.bridge):
-            assert namespace.udp_statistics()["InCsumErrors"] == 0
+        exchange(lab.start())
         status = json.loads(lab.cli("status", "--json"))
         assert [port["rx_queues"] for port in status["relay"]["ports"]] == [workers, workers]
         handed = lab.counters()["handoff_sent"]
         assert handed == 0 if workers == 1 else handed > 0
     finally:
         lab.close()
+
+
+class TaggedLab(TapLab):
+    """Both wires carry a VLAN tag, another one on each side; the hosts have plain interfaces."""
+
+    VLANS = (100, 4094)
+
+    def default_config(self):
+        config = super().default_config()
+        for port, vlan in zip(config["dataplane"]["ports"], self.VLANS):
+            port["vlan"] = vlan
+        return config
+
+    def start(self):
+        super().start()
+        for tap, namespace, vlan in zip(self.taps, (self.client, self.bridge), self.VLANS):
+            program = os.path.join(self.directory, f"vlan{vlan}.o")
+            run("clang", "-target", "bpf", "-O2", "-g", f"-DVLAN={vlan}", "-idirafter",
+                f"/usr/include/{os.uname().machine}-linux-gnu", "-c", VLAN_WIRE, "-o", program)
+            # Without this a tag may travel beside the frame, where no driver sees it.
+            namespace.run("ethtool", "-K", tap, "txvlan", "off")
+            namespace.run("tc", "qdisc", "add", "dev", tap, "clsact")
+            for hook in ("egress", "ingress"):
+                namespace.run("tc", "filter", "add", "dev", tap, hook, "bpf", "direct-action",
+                              "object-file", program, "section", f"classifier/{hook}")
+        return self
+
+
+@pytest.mark.parametrize("workers,nat", MODES, ids=NAMES)
+def test_media_between_two_vlans(workers, nat):
+    lab = TaggedLab(workers=workers, nat=nat)
+    try:
+        exchange(lab.start())
+        # The wires do carry the tags.
+        frames = lab.raw(lab.bridge, lab.taps[1])
+        client = lab.client_socket()
+        with lab.expect(received=1, forwarded=1):
+            client.sendto(stun.request(), (PUBLIC, 10000))
+            assert vlan_of(frames) == lab.VLANS[1]
+    finally:
+        lab.close()
+
+
+def vlan_of(raw):
+    """The tag of the next frame that comes in: the kernel has taken it off and tells it apart."""
+    raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    while True:
+        _, extra, _, source = raw.recvmsg(2048, 64)
+        if source[2] == socket.PACKET_OUTGOING:
+            continue
+        for level, kind, data in extra:
+            if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+                return struct.unpack("IIIHHHH", data)[5] & 0xFFF

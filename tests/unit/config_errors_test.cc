@@ -128,6 +128,9 @@ const std::vector<Case>& Cases() {
        "dataplane.ports[0].verify_udp_checksum", "got \"yes\"", "yes"},
       {"partial_checksums: auto", "partial_checksums: maybe",
        "dataplane.ports[0].partial_checksums", "got \"maybe\"", "maybe"},
+      {"mtu: 1500", "vlan: 4095", "dataplane.ports[1].vlan", "got 4095", "4095"},
+      {"device: eth0\n", "device: eth0\n      vlan: 7\n", "dataplane.ports[0].vlan",
+       "got vlan on a device", "7"},
       {"mtu: 1500", "mtu: 500", "dataplane.ports[1].mtu", "got 500", "500"},
       {"device: eth0\n", "device: eth0\n      mtu: 1500\n", "dataplane.ports[0].mtu",
        "got mtu on a device", "1500"},
@@ -289,7 +292,7 @@ TEST(ConfigErrors, TheLineIsExact) {
       std::string(config.status().message()),
       "a.yaml:1:1: dataplane.ports: got nothing, expected a list, each element a group of keys: "
       "name, device, vdev, pci, rx_descriptors, tx_descriptors, verify_udp_checksum, "
-      "partial_checksums, mtu, addresses, routes, neighbours\n"
+      "partial_checksums, mtu, vlan, addresses, routes, neighbours\n"
       "a.yaml:1:1: bridges: got nothing, expected a list, each element a group of keys: name, "
       "address\n"
       "a.yaml:1:1: media: got nothing, expected a list, each element a group of keys: name, "

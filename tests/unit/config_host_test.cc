@@ -177,6 +177,7 @@ TEST(ConfigSnapshot, StaticRoutingStandsBehindTheKernels) {
   EXPECT_EQ(interface.port(), 1u);
   EXPECT_EQ(interface.ifindex(), 0u);
   EXPECT_EQ(interface.mac(), "");
+  EXPECT_EQ(interface.vlan(), 0u);
   EXPECT_EQ(interface.mtu(), 1500u);
   EXPECT_THAT(interface.addresses(), ElementsAre(std::string("\x0a\x08\x00\x01", 4)));
   ASSERT_EQ(routing.routes_size(), 2);

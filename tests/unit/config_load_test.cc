@@ -87,6 +87,7 @@ dataplane:
       routes: [{via: 10.8.0.254, to: 0.0.0.0/0}]
       addresses: [10.8.0.1/24]
       mtu: 9000
+      vlan: 4094
       partial_checksums: never
       verify_udp_checksum: false
       vdev: "net_memif0,role=client"
@@ -118,6 +119,7 @@ dataplane:
   EXPECT_FALSE(port.verify_udp_checksum);
   EXPECT_EQ(port.partial_checksums, PartialChecksums::kNever);
   EXPECT_EQ(port.mtu, 9000u);
+  EXPECT_EQ(port.vlan, 4094u);
   EXPECT_EQ(port.addresses[0].text(), "10.8.0.1/24");
   EXPECT_EQ(port.routes[0].to.text(), "0.0.0.0/0");
   EXPECT_EQ(port.routes[0].via.text(), "10.8.0.254");
