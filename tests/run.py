@@ -4,6 +4,7 @@ The last line is always `N passed, N failed, N skipped`; the exit code is 1 when
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ QUICK_MODES = "1-destination,2-source"
 MESON_SUITES = ("unit", "packets", "bpf")
 PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
+NOT_QUICK = ("interop", "tidy")
+ANALYZED = ("relay/net/", "relay/session/", "relay/walk/")
 SANITIZER_ENVIRONMENT = {
     # DPDK keeps its memory until the process ends.
     "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=0",
@@ -100,14 +103,48 @@ class Runner:
                  f"{time.monotonic() - begin:.0f} s")
         remove_left_namespaces()
 
+    @staticmethod
+    def tracked(*patterns):
+        return subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, check=True,
+                              capture_output=True, text=True).stdout.split()
+
     def format(self):
-        files = subprocess.run(["git", "ls-files", "*.cc", "*.h", "*.c"], cwd=ROOT, check=True,
-                               capture_output=True, text=True).stdout.split()
-        code = self.run(["clang-format", "--dry-run", "-Werror", *files], 120)
+        code = self.run(["clang-format", "--dry-run", "-Werror",
+                         *self.tracked("*.cc", "*.h", "*.c")], 120)
         if code == 0:
             self.results.passed += 1
         else:
             self.results.fail("clang-format", "run clang-format -i on the files named above")
+
+    def tidy(self):
+        """Every file, one result each. A tree without precompiled headers: those are another
+        compiler's, and would hide a missing #include.
+
+        The analyzer walks every path, which takes three times as long as all other checks: it looks
+        at what takes packets apart.
+        """
+        build = self.options.build_dir.with_name(self.options.build_dir.name + "-tidy")
+        if not self.build(build, "-Db_pch=false", targets=lambda: ["relay/api/relay.pb.h"]):
+            return
+        files = self.tracked("*.cc")
+        analyzed = [file for file in files if file.startswith(ANALYZED)]
+
+        def check(file):
+            checks = [] if file in analyzed else ["--checks=-clang-analyzer-*"]
+            return subprocess.run(["clang-tidy", "--quiet", "-p", str(build), *checks, file],
+                                  cwd=ROOT, capture_output=True, text=True, check=False)
+        pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+        try:
+            for done, (file, result) in enumerate(zip(files, pool.map(check, files)), 1):
+                if result.returncode == 0:
+                    self.results.passed += 1
+                else:
+                    self.results.fail(f"clang-tidy {file}", "its output above")
+                    self.say(result.stdout or result.stderr)
+                if done % 20 == 0:
+                    self.say(f"   {done} of {len(files)} files")
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     @staticmethod
     def listed_tests(build, *suites):
@@ -174,12 +211,14 @@ class Runner:
             "bpf": lambda: self.meson_tests(build, "bpf"),
             "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
             "interop": lambda: self.pytest(["tests/interop"], build),
+            "tidy": self.tidy,
         }
         wanted = options.only or [name for name in suites
-                                  if not (options.quick and name == "interop")]
+                                  if not (options.quick and name in NOT_QUICK)]
         targets = (lambda: self.needed_targets(build)) if options.quick else (lambda: [])
-        if any(name in suites for name in wanted) and not self.build(build, targets=targets):
-            return
+        if set(wanted) & (set(suites) - {"format", "tidy"}):
+            if not self.build(build, targets=targets):
+                return
         for name in wanted:
             if name in suites:
                 self.suite(name, suites[name])
@@ -204,11 +243,12 @@ def remove_left_namespaces():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
     parser.add_argument("--quick", action="store_true",
-                        help="under 3 minutes: no browser, no sanitizers, fewer parameters")
+                        help="under 3 minutes: no browser, no sanitizers, no clang-tidy, fewer parameters")
     parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
                         help="also build and run with ASan and UBSan (default: unless --quick)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
-        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "sanitize"],
+        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "tidy",
+        "sanitize"],
         help="one suite of: %(choices)s; can be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
                         help="the sanitized build stands beside it (default: build)")

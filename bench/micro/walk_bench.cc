@@ -146,7 +146,7 @@ void Established(benchmark::State& state, bool source_nat, bool random_order) {
   }
   uint64_t cycles = 0;
   size_t at = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     uint64_t took = rig.RunBurst(&order[at]);
     at = (at + kBurst) % (order.size() - kBurst);
     cycles += took;

@@ -25,6 +25,7 @@ double Median(std::vector<double> values) {
 
 std::vector<double> Rates(const std::vector<uint64_t>& windows) {
   std::vector<double> rates;
+  rates.reserve(windows.size());
   for (const uint64_t count : windows) rates.push_back(static_cast<double>(count) / kWindowSeconds);
   return rates;
 }

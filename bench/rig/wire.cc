@@ -41,6 +41,7 @@ absl::Status StartEal(const Options& options) {
   arguments.push_back(MemifArgument(options, 0, kRigClientMac));
   arguments.push_back(MemifArgument(options, 1, kRigBridgeMac));
   std::vector<char*> argv;
+  argv.reserve(arguments.size());
   for (std::string& argument : arguments) argv.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
     return absl::FailedPreconditionError(fmt::format(

@@ -97,7 +97,7 @@ void Controller::Reload(ReloadDone done) {
   absl::Status status = Load(next.config, next.warnings);
   if (status.ok()) status = hooks_.prepare_admin(*next.config);
   next.done = std::move(done);
-  if (!status.ok()) return Refuse(std::move(next), Text(status));
+  if (!status.ok()) return Refuse(next, Text(status));
   PublisherState relay = hooks_.publisher_state();
   pending_ = std::move(next);
   hooks_.set_devices(PortDevices(*pending_->config));
@@ -164,11 +164,10 @@ void Controller::OnPublisherChanged() {
       if (relay.accepted) {
         Accept(std::move(pending), "loaded; the relay uses it");
       } else if (relay.restart_required) {
-        Refuse(std::move(pending),
-               fmt::format("{}; restart bridgehead-relay and bridgehead-ctrl to use it",
-                           relay.problem));
+        Refuse(pending, fmt::format("{}; restart bridgehead-relay and bridgehead-ctrl to use it",
+                                    relay.problem));
       } else {
-        Refuse(std::move(pending), relay.problem);
+        Refuse(pending, relay.problem);
       }
     }
   }
@@ -178,7 +177,7 @@ void Controller::OnPublisherChanged() {
 void Controller::Accept(Pending pending, const std::string& message) {
   evtimer_del(timeout_);
   pending_.reset();
-  config_ = pending.config;
+  config_ = std::move(pending.config);
   loaded_time_ = NowMs() / 1000;
   last_reload_error_.clear();
   hooks_.finish_admin(true);
@@ -189,7 +188,7 @@ void Controller::Accept(Pending pending, const std::string& message) {
   pending.done(true, message);
 }
 
-void Controller::Refuse(Pending pending, const std::string& message) {
+void Controller::Refuse(const Pending& pending, const std::string& message) {
   evtimer_del(timeout_);
   hooks_.finish_admin(false);
   last_reload_error_ = message;

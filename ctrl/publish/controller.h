@@ -83,7 +83,7 @@ class Controller {
   // The id it was sent under; nothing while the mirror is not ready.
   std::optional<uint64_t> Publish();
   void Accept(Pending pending, const std::string& message);
-  void Refuse(Pending pending, const std::string& message);
+  void Refuse(const Pending& pending, const std::string& message);
   void OnTimeout();
   const config::Config& InForce() const;
   void RefreshWarnings();

@@ -109,7 +109,7 @@ class Participants:
                      f"--user-data-dir={profile}", page],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                     env={**os.environ, "HOME": profile, "XDG_CONFIG_HOME": profile,
-                         "XDG_CACHE_HOME": profile})
+                         "XDG_CACHE_HOME": profile, "TMPDIR": profile})
 
     def log_of(self, name):
         return os.path.join(self._logs, f"chromium-{name}.log")

@@ -135,6 +135,7 @@ absl::Status StartEal(const std::string& lcores, const MemoryPlan& memory,
   setenv("RUNTIME_DIRECTORY", run_dir.c_str(), /*overwrite=*/1);
 
   std::vector<char*> argv;
+  argv.reserve(arguments.size());
   for (std::string& argument : arguments) {
     argv.push_back(argument.data());
   }

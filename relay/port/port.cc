@@ -169,7 +169,7 @@ absl::Status PortSet::State::StartDpdk() {
   if (!memory.notice.empty()) {
     log::Warn("{}", memory.notice);
   }
-  const absl::Status started = StartEal(*lcores, memory, options.run_dir);
+  absl::Status started = StartEal(*lcores, memory, options.run_dir);
   eal_started = started.ok();
   return started;
 }

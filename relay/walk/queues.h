@@ -5,6 +5,7 @@
 // others reach it through the rings of Exchange.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,6 +49,7 @@ struct TransmitWay {
 inline TransmitWay FindTransmitWay(const std::vector<port::OpenPort>& ports, size_t port,
                                    size_t worker, size_t workers) {
   const port::OpenPort& out = ports[port];
+  assert(out.tx_queues > 0);
   TransmitWay way{{static_cast<uint8_t>(port), out.id, 0}, 0};
   for (uint16_t q = 0; q < out.tx_queues; ++q) {
     if (QueueOwner(port, q, out.tx_queues, workers) == worker) {

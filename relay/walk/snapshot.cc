@@ -21,11 +21,11 @@ absl::StatusOr<be32> MessageAddress(const std::string& bytes, const std::string&
   return address;
 }
 
-void LocalAddressTable::Build(std::vector<LocalAddress> addresses) {
+void LocalAddressTable::Build(std::span<const LocalAddress> addresses) {
   // At most half full, so that a search ends soon.
   table_.assign(std::bit_ceil(std::max<size_t>(addresses.size() * 2, 2)), LocalAddress{});
   mask_ = table_.size() - 1;
-  for (LocalAddress& entry : addresses) {
+  for (const LocalAddress& entry : addresses) {
     size_t at = Home(entry.address);
     while (table_[at].valid) at = (at + 1) & mask_;
     table_[at] = entry;
@@ -157,7 +157,7 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::BuildFrom(
                    });
   auto local = BuildLocal(message, snapshot->listeners);
   if (!local.ok()) return local.status();
-  snapshot->local.Build(*std::move(local));
+  snapshot->local.Build(*local);
   snapshot->nat_first_port = static_cast<uint16_t>(message.nat().ports().first());
   snapshot->nat_last_port = static_cast<uint16_t>(message.nat().ports().last());
   snapshot->timeouts = {message.timeouts().idle_seconds(), message.timeouts().unconfirmed_seconds(),

@@ -52,7 +52,7 @@ struct LocalAddress {
 // Local addresses by value: an open hash table, small enough to stay in the L1 cache.
 class LocalAddressTable {
  public:
-  void Build(std::vector<LocalAddress> addresses);
+  void Build(std::span<const LocalAddress> addresses);
   const LocalAddress* Find(be32 address) const {
     for (size_t at = Home(address);; at = (at + 1) & mask_) {
       const LocalAddress& entry = table_[at];

@@ -65,6 +65,7 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
       };
       ASSERT_EQ(harness.Send(kWan, seeds[0]).verdict, Verdict::kTransmit);
       std::vector<Bytes> frames;
+      frames.reserve(2000);
       for (int i = 0; i < 2000; ++i) frames.push_back(Damage(seeds[random() % 6], random));
       std::map<Verdict, size_t> verdicts;
       auto outcomes = harness.Send(random() % 2 ? kWan : kLan, frames, random() % workers);

@@ -101,7 +101,7 @@ uint16_t FreePort() {
   name.sin_family = AF_INET;
   name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(name);
-  bind(fd, reinterpret_cast<sockaddr*>(&name), size);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), size), 0);
   getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
   close(fd);
   return ntohs(name.sin_port);

@@ -143,7 +143,7 @@ class ControllerTest : public PublishTest {
     Controller::Hooks hooks;
     hooks.routing = [](api::Routing&) { return true; };
     hooks.own_addresses = [] { return std::vector<uint32_t>{}; };
-    hooks.set_devices = [](std::vector<std::string>) {};
+    hooks.set_devices = [](const std::vector<std::string>&) {};
     hooks.publish = [this](api::Snapshot snapshot) { sent_.push_back(std::move(snapshot)); };
     hooks.publisher_state = [this] { return relay_; };
     hooks.mirror_warnings = [] { return std::vector<std::string>{}; };
