@@ -2,11 +2,6 @@
 
 namespace bridgehead::config {
 
-bool SameForRelay(const Config& a, const Config& b) {
-  return a.dataplane == b.dataplane && a.timeouts == b.timeouts && a.limits == b.limits &&
-         a.bridges == b.bridges && a.media == b.media;
-}
-
 MemoryEstimate EstimateMemory(const Config& config) {
   // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
   // the count of its source.

@@ -145,9 +145,6 @@ struct Config {
   std::shared_ptr<const Source> source;  // never null once loaded
 };
 
-// True when the relay would act alike on both: everything but `admin`, warnings and source.
-bool SameForRelay(const Config& a, const Config& b);
-
 // --------------------------------------------------------------------------------------- findings
 
 // One error or warning.

@@ -21,6 +21,8 @@ constexpr size_t kReadBufferBytes = 64 * 1024;  // more than one part of a dump 
 constexpr int kReadsPerTurn = 64;               // then others on the loop get their turn
 constexpr timeval kRetryAfter{0, 500'000};
 constexpr timeval kDumpStuckAfter{5, 0};
+constexpr int kRepeats = 3;  // of an interrupted dump, at once
+constexpr timeval kDumpAgainAfter{5, 0};
 constexpr int kRestPerWork = 4;  // times the duration of the last report
 constexpr std::chrono::microseconds kLongestRest = std::chrono::milliseconds(500);
 using Clock = std::chrono::steady_clock;
@@ -42,6 +44,8 @@ Mirror::Mirror(event_base* base, std::function<void()> changed)
       base_, [](int, short, void* self) { static_cast<Mirror*>(self)->OnReport(); }, this));
   retry_.reset(evtimer_new(
       base_, [](int, short, void* self) { static_cast<Mirror*>(self)->OnRetry(); }, this));
+  again_.reset(evtimer_new(
+      base_, [](int, short, void* self) { static_cast<Mirror*>(self)->OnAgain(); }, this));
 }
 
 Mirror::~Mirror() {
@@ -190,13 +194,27 @@ void Mirror::HandleControl(const nlmsghdr& message) {
 }
 
 void Mirror::FinishDump(bool interrupted) {
+  const auto section = static_cast<size_t>(section_);
   dumping_ = false;
+  if (interrupted && interruptions_++ < kRepeats) {
+    wanted_[section] = true;
+    return AskNext();
+  }
+  interruptions_ = 0;
   if (interrupted) {
-    wanted_[static_cast<size_t>(section_)] = true;
+    // The table changes faster than it can be read. What was read is true, and the changes were
+    // notified; what the dump has skipped and what is gone unnoticed has to wait.
+    torn_[section] = true;
+    if (!evtimer_pending(again_.get(), nullptr)) evtimer_add(again_.get(), &kDumpAgainAfter);
   } else if (state_.EndDump(section_)) {
     ScheduleReport();
   }
   AskNext();
+}
+
+void Mirror::OnAgain() {
+  for (size_t i = 0; i < kSectionCount; ++i) wanted_[i] |= std::exchange(torn_[i], false);
+  if (socket_ && !dumping_) AskNext();
 }
 
 void Mirror::Resync(const std::string& why) {

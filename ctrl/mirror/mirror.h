@@ -5,8 +5,9 @@
 // routes and neighbours, one after the other. Notifications that arrive meanwhile wait in the same
 // socket in the order in which the kernel made them, between the parts of the dump, and are taken
 // in as they come: nothing is lost between dump and follow. A dump that the kernel marks as
-// interrupted is repeated. When the socket overflows (ENOBUFS) or breaks, a new one takes its place
-// and everything is dumped again; what was known stays in use until the new dump is complete.
+// interrupted is repeated, three times at once and then later: a table that never stands still is
+// used as far as it is known. When the socket overflows (ENOBUFS) or breaks, a new one takes its
+// place and everything is dumped again; what was known stays in use until the new dump is complete.
 //
 // Runs on a libevent loop, never blocks, needs no privilege. A change is reported at once, because
 // packets wait for it in the relay; under many changes, those that come while one report is made
@@ -73,6 +74,7 @@ class Mirror {
   void AskNext();
   void Resync(const std::string& why);
   void OnRetry();
+  void OnAgain();
   void OnReport();
   void ScheduleReport();
   bool Rebuild();  // true when the result differs from the last one
@@ -80,7 +82,7 @@ class Mirror {
   event_base* base_;
   std::function<void()> changed_;
   std::unique_ptr<mnl_socket, SocketCloser> socket_;
-  Event readable_, report_, retry_;
+  Event readable_, report_, retry_, again_;
   std::vector<char> buffer_;
   KernelState state_;
   std::vector<std::string> devices_;
@@ -90,6 +92,8 @@ class Mirror {
   bool wanted_[kSectionCount] = {};  // still to be dumped
   bool dumping_ = false;
   bool interrupted_ = false;
+  int interruptions_ = 0;          // of the same dump, in a row
+  bool torn_[kSectionCount] = {};  // the last dump was interrupted to the end
   Section section_ = Section::kLinks;
   uint32_t sequence_ = 0;
   bool ready_ = false;

@@ -133,14 +133,6 @@ TEST(ConfigLoad, QuotesAndByteOrderMarksAreYaml) {
           .ok());
 }
 
-TEST(ConfigLoad, SameForRelayLeavesAdminOut) {
-  const Config one = *ParseConfig(kMinimal, "a.yaml");
-  Config other = *ParseConfig(std::string(kMinimal) + "admin: {listen: off}\n", "b.yaml");
-  EXPECT_TRUE(SameForRelay(one, other));
-  other.limits.hold_packets++;
-  EXPECT_FALSE(SameForRelay(one, other));
-}
-
 TEST(ConfigLoad, SourceModeListenersMayShareABridgePort) {
   std::string text = kMinimal;
   text.replace(text.find("workers"), 0, "nat_addresses: [10.8.0.2]\n  ");

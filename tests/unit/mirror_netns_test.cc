@@ -5,6 +5,8 @@
 #include <event2/event.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ctrl/mirror/mirror.h"
@@ -99,6 +101,31 @@ TEST_F(MirrorNetns, FollowsTheKernel) {
   Run(kMakeWan);
   EXPECT_TRUE(Until([&] { return HasRoute("192.0.2.0", 24, ""); }));
   EXPECT_EQ(mirror_->resyncs(), 0u);
+}
+
+TEST_F(MirrorNetns, IsReadyWhileAddressesNeverStandStill) {
+  Run(kMakeWan);
+  Run("for i in $(seq 0 19); do for j in $(seq 0 255); do echo address add 10.$i.$j.1/32 dev wan0; "
+      "done; done | ip -batch -");
+  // Deletes and adds addresses until this test ends, so that the kernel marks dumps as interrupted.
+  const pid_t churn = fork();
+  if (churn == 0) {
+    setpgid(0, 0);
+    alarm(20);
+    execl(
+        "/bin/sh", "sh", "-c",
+        "while :; do echo address del 10.3.3.1/32 dev wan0; echo address add 10.3.3.1/32 dev wan0; "
+        "done | ip -batch - >/dev/null 2>&1",
+        nullptr);
+    _exit(1);
+  }
+  ASSERT_TRUE(mirror_->Start().ok());
+  EXPECT_TRUE(Until([&] { return mirror_->ready() && changes_ > 0; }));
+  EXPECT_TRUE(mirror_->state().HasAddress(Ip("10.19.255.1")));
+  kill(-churn, SIGKILL);  // the shell and what it has started
+  waitpid(churn, nullptr, 0);
+  Run("ip address add 10.20.0.1/32 dev wan0");
+  EXPECT_TRUE(Until([&] { return mirror_->state().HasAddress(Ip("10.20.0.1")); }));
 }
 
 TEST_F(MirrorNetns, SurvivesAnOverflow) {
