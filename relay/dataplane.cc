@@ -11,15 +11,13 @@
 #include <unistd.h>
 
 #include "fmt/format.h"
+#include "fmt/ranges.h"
+#include "relay/api/fixed.h"
 #include "relay/api/log.h"
 #include "relay/port/spread.h"
 
 namespace bridgehead {
 namespace {
-
-// A listener that a snapshot no longer names is kept for one round at least: until the switch a
-// worker may still make sessions on it.
-const std::function<bool(const Listener&)> kKeepAll = [](const Listener&) { return true; };
 
 constexpr unsigned kRefreshSeconds =
     15;  // of used neighbours; the kernel's reachable time is ~30 s
@@ -106,7 +104,7 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   if (!asker.ok()) return asker.status();
   plane->asker_ = *std::move(asker);
   if (absl::Status status = plane->MakeWorkers(options); !status.ok()) return status;
-  if (absl::Status status = plane->Install(first, kKeepAll); !status.ok()) return status;
+  if (absl::Status status = plane->Install(first, {}); !status.ok()) return status;
   plane->SpreadPorts();
   // A worker must not wait for a page that the kernel has taken back from an idle machine.
   if (mlockall(MCL_CURRENT) != 0) {
@@ -242,26 +240,21 @@ DataPlane::~DataPlane() {
 }
 
 absl::Status DataPlane::Apply(const api::Snapshot& message) {
-  auto differs = [](const google::protobuf::MessageLite& a,
-                    const google::protobuf::MessageLite& b) {
-    return a.SerializeAsString() != b.SerializeAsString();
-  };
-  if (differs(message.dataplane(), message_.dataplane()) ||
-      differs(message.nat(), message_.nat())) {
-    // The kernel's routes and neighbours hold for the old configuration too.
-    api::Snapshot rerouted = message_;
-    *rerouted.mutable_routing() = message.routing();
-    if (absl::Status status = Install(rerouted, kKeepAll); !status.ok()) return status;
-    return absl::FailedPreconditionError(
-        "dataplane: workers, ports, NAT addresses and sizes are fixed while the relay runs; "
-        "restart "
-        "bridgehead-relay to change them");
-  }
-  return Install(message, kKeepAll);
+  // A listener that the message does not name stays for one round at least: until the switch a
+  // worker may still make sessions on it.
+  const std::vector<Listener>& all = exchange_->current()->listeners;
+  const std::vector<std::string> fixed = FixedKeysThatDiffer(message, message_);
+  if (fixed.empty()) return Install(message, all);
+  // The kernel's routes and neighbours hold for the old configuration too.
+  api::Snapshot rerouted = message_;
+  *rerouted.mutable_routing() = message.routing();
+  if (absl::Status status = Install(rerouted, all); !status.ok()) return status;
+  return absl::FailedPreconditionError(
+      fmt::format("{}: fixed while the relay runs", fmt::join(fixed, ", ")));
 }
 
-absl::Status DataPlane::Install(const api::Snapshot& message, const KeepListener& keep) {
-  auto built = builder_.Build(message, port_macs_, exchange_->current(), keep);
+absl::Status DataPlane::Install(const api::Snapshot& message, std::span<const Listener> kept) {
+  auto built = builder_.Build(message, port_macs_, exchange_->current(), kept);
   if (!built.ok()) return built.status();
   // Names before packets can be counted under them; rules before listeners would miss packets.
   PublishNames();
@@ -328,14 +321,15 @@ std::vector<bool> DataPlane::RetiredInUse() const {
   return in_use;
 }
 
-void DataPlane::Tick() {
+absl::Status DataPlane::Tick() {
   AskForNeighbours();
   uint64_t now = rte_rdtsc();
-  if (now < next_second_) return;
+  if (now < next_second_) return absl::OkStatus();
   next_second_ = now + rte_get_tsc_hz();
   UpdatePortState();
   ForgetRetired();
   if (++seconds_ % kRefreshSeconds == 0) RefreshNeighbours();
+  return ports_->StillOpen();
 }
 
 void DataPlane::AskForNeighbours() {
@@ -367,13 +361,13 @@ void DataPlane::ForgetRetired() {
   const auto& listeners = exchange_->current()->listeners;
   auto retired = [](const Listener& listener) { return listener.retired; };
   if (std::none_of(listeners.begin(), listeners.end(), retired)) return;
-  std::vector<bool> in_use = RetiredInUse();
-  bool over = false;
-  for (size_t l = 0; l < listeners.size(); ++l) over |= listeners[l].retired && !in_use[l];
-  if (!over) return;
-  absl::Status status = Install(api::Snapshot(message_), [&](const Listener& listener) {
-    return !listener.retired || in_use[static_cast<size_t>(&listener - listeners.data())];
-  });
+  const std::vector<bool> in_use = RetiredInUse();
+  std::vector<Listener> kept;
+  for (size_t l = 0; l < listeners.size(); ++l) {
+    if (!listeners[l].retired || in_use[l]) kept.push_back(listeners[l]);
+  }
+  if (kept.size() == listeners.size()) return;
+  absl::Status status = Install(api::Snapshot(message_), kept);
   if (!status.ok()) {
     log::Error("cannot forget removed listeners: {}", std::string(status.message()));
   }

@@ -5,8 +5,8 @@
 // addresses are is fixed while it runs. All methods are for the control thread.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,8 +43,9 @@ class DataPlane {
   // FailedPrecondition: this change needs a restart of the relay.
   absl::Status Apply(const api::Snapshot& message);
 
-  // The control thread's regular work; every few milliseconds.
-  void Tick();
+  // The control thread's regular work; every few milliseconds. Error: a port was lost, see
+  // PortSet::StillOpen; there is no going on without it.
+  absl::Status Tick();
 
   // Error: the query's cursor or limit is not valid.
   absl::StatusOr<api::SessionsPage> Sessions(const api::SessionsQuery& query) const;
@@ -57,8 +58,8 @@ class DataPlane {
   absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options) const;
   void SpreadPorts();
   absl::Status Launch();
-  using KeepListener = std::function<bool(const Listener&)>;
-  absl::Status Install(const api::Snapshot& message, const KeepListener& keep);
+  // `kept`: listeners whose sessions go on even if the message does not name them.
+  absl::Status Install(const api::Snapshot& message, std::span<const Listener> kept);
   absl::Status SetSteerRules(const Snapshot& snapshot);
   void PublishNames();
   std::vector<bool> RetiredInUse() const;

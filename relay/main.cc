@@ -3,7 +3,7 @@
 // Waits on its Unix socket for the first snapshot from bridgehead-ctrl, opens the ports, starts the
 // workers, and from then on takes new snapshots and answers questions. Exit codes: 0 after SIGTERM
 // or SIGINT, 1 for trouble with the run directory, 2 when the data plane can not start as
-// configured.
+// configured, 3 when a port was lost while it ran.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -190,7 +190,12 @@ int Relay::Run() {
     }
     struct signalfd_siginfo info {};
     if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) break;
-    if (plane_) plane_->Tick();
+    if (!plane_) continue;
+    if (absl::Status alive = plane_->Tick(); !alive.ok()) {
+      log::Error("{}: the relay ends, to be started again", std::string(alive.message()));
+      plane_.reset();
+      return 3;
+    }
   }
   log::Info("stopping");
   sd_notify(0, "STOPPING=1");
@@ -220,7 +225,10 @@ constexpr char kUsage[] =
     "  --steer-program FILE  XDP object file for device: ports\n"
     "  --log-level LEVEL     debug, info, warning or error [info]\n"
     "  --version             print the version\n"
-    "  --help                print this\n";
+    "  --help                print this\n\n"
+    "Signals: TERM and INT end.\n"
+    "Exit codes: 0 ended in good order, 1 trouble with the run directory, 2 can not start as\n"
+    "configured, 3 an interface or its XDP program was taken away.\n";
 
 int UsageError(const std::string& what) {
   fmt::print(stderr, "bridgehead-relay: {}\n{}", what, kUsage);

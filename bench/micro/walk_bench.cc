@@ -61,8 +61,7 @@ class Rig {
       message.mutable_nat()->add_addresses(std::string(reinterpret_cast<char*>(&raw), 4));
     }
     SnapshotBuilder builder(kMaxListeners, kMaxBridges);
-    auto built = builder.Build(message, {test::kRelayWan, test::kRelayLan}, nullptr,
-                               [](const Listener&) { return false; });
+    auto built = builder.Build(message, {test::kRelayWan, test::kRelayLan}, nullptr, {});
     if (!built.ok()) throw std::runtime_error(built.status().ToString());
     snapshot_ = *std::move(built);
     shard_ = std::make_unique<SessionShard>(config, segment_->worker(0));

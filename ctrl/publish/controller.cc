@@ -164,8 +164,10 @@ void Controller::OnPublisherChanged() {
       if (relay.accepted) {
         Accept(std::move(pending), "loaded; the relay uses it");
       } else if (relay.restart_required) {
-        Refuse(pending, fmt::format("{}; restart bridgehead-relay and bridgehead-ctrl to use it",
-                                    relay.problem));
+        Refuse(pending,
+               fmt::format(
+                   "{}; to use the new configuration, restart bridgehead-relay and bridgehead-ctrl",
+                   relay.problem));
       } else {
         Refuse(pending, relay.problem);
       }

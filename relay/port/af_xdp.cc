@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <string_view>
 
+#include <errno.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/if_xdp.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -274,8 +276,26 @@ absl::Status AfXdpPort::AfterSockets() {
     return maps.status();
   }
   maps_ = *std::move(maps);
+  program_id_ = attached->id;
   log::Info("\"{}\": driver {}, {} queue(s), {}", facts_.name, facts_.driver, plan_.queues,
             !sockets_.empty() && IsZeroCopy(sockets_.front()) ? "zero-copy" : "copy mode");
+  return absl::OkStatus();
+}
+
+absl::Status AfXdpPort::StillOpen() const {
+  const unsigned ifindex = if_nametoindex(facts_.name.c_str());
+  if (ifindex == 0 && errno == ENODEV) {
+    return absl::UnavailableError(fmt::format("\"{}\" is gone", facts_.name));
+  }
+  if (ifindex != 0 && ifindex != facts_.ifindex) {
+    return absl::UnavailableError(
+        fmt::format("\"{}\" is another interface than the one that was opened", facts_.name));
+  }
+  const absl::StatusOr<uint32_t> program = QueryProgramId(facts_.ifindex);
+  if (program.ok() && *program != program_id_) {
+    return absl::UnavailableError(
+        fmt::format("\"{}\": somebody took the relay's XDP program off", facts_.name));
+  }
   return absl::OkStatus();
 }
 

@@ -85,6 +85,9 @@ class AfXdpPort {
   absl::Status Apply(const SteerTable& table) { return maps_->Apply(table); }
   AfXdpLosses ReadLosses() const;
   bool LinkUp() const { return LinkIsUp(facts_.name); }
+  // Error: the interface, or the program on it, is no longer the one that was opened, so that no
+  // packet can come any more. What cannot be found out is no error.
+  absl::Status StillOpen() const;
 
  private:
   AfXdpPort(InterfaceFacts facts, InterfaceLock lock)
@@ -94,6 +97,7 @@ class AfXdpPort {
   AfXdpPlan plan_;
   std::optional<InterfaceLock> lock_;
   std::optional<SteerMaps> maps_;
+  uint32_t program_id_ = 0;
   std::vector<int> sockets_before_;
   std::vector<int> sockets_;  // the driver's, not ours to close
 };

@@ -325,4 +325,12 @@ PortLosses PortSet::ReadLosses(size_t port) const {
   return out;
 }
 
+absl::Status PortSet::StillOpen() const {
+  for (const State::Entry& entry : state_->entries) {
+    if (!entry.af_xdp) continue;
+    if (absl::Status status = entry.af_xdp->StillOpen(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace bridgehead::port

@@ -96,6 +96,8 @@ class PortSet {
   absl::Status SetSteerRules(std::span<const SteerRule> rules);
 
   PortLosses ReadLosses(size_t port) const;  // index into ports()
+  // Error: a port's interface is gone, or its XDP program: see AfXdpPort::StillOpen.
+  absl::Status StillOpen() const;
 
  private:
   struct State;

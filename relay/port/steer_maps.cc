@@ -35,9 +35,8 @@ class Fd {
   int fd_;
 };
 
-}  // namespace
-
-absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex) {
+// Fills `id` and `generic`.
+absl::StatusOr<AttachedProgram> QueryAttached(unsigned ifindex) {
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
   if (const int error = bpf_xdp_query(static_cast<int>(ifindex), 0, &query); error != 0) {
     return SystemError("asking for the interface's XDP program", -error);
@@ -48,9 +47,25 @@ absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex) {
   if (query.attach_mode == XDP_ATTACHED_MULTI) {
     out.id = query.drv_prog_id != 0 ? query.drv_prog_id : query.hw_prog_id;
   }
-  if (out.id == 0) {
-    return out;
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<uint32_t> QueryProgramId(unsigned ifindex) {
+  const absl::StatusOr<AttachedProgram> attached = QueryAttached(ifindex);
+  if (!attached.ok()) {
+    return attached.status();
   }
+  return attached->id;
+}
+
+absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex) {
+  const absl::StatusOr<AttachedProgram> attached = QueryAttached(ifindex);
+  if (!attached.ok() || attached->id == 0) {
+    return attached;
+  }
+  AttachedProgram out = *attached;
   const Fd program(bpf_prog_get_fd_by_id(out.id));
   bpf_prog_info info{};
   uint32_t size = sizeof(info);

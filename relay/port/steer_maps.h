@@ -20,6 +20,9 @@ struct AttachedProgram {
 
 absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex);
 
+// No more than the number (0: none): one netlink exchange, and no privilege needed.
+absl::StatusOr<uint32_t> QueryProgramId(unsigned ifindex);
+
 // Takes `program` off the interface; OK when it is no longer there.
 absl::Status DetachProgram(unsigned ifindex, const AttachedProgram& program);
 

@@ -126,9 +126,9 @@ absl::StatusOr<std::vector<LocalAddress>> BuildLocal(const api::Snapshot& messag
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::BuildFrom(
+absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::Build(
     const api::Snapshot& message, const std::vector<MacAddress>& port_macs, const Snapshot* before,
-    std::vector<Listener> retired) {
+    std::span<const Listener> kept) {
   auto snapshot = std::make_unique<Snapshot>();
   snapshot->id = message.id();
   for (const api::MediaListener& media : message.media()) {
@@ -136,7 +136,7 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::BuildFrom(
     if (!listener.ok()) return listener.status();
     snapshot->listeners.push_back(*listener);
   }
-  for (Listener& listener : retired) {
+  for (Listener listener : kept) {
     bool still_there = std::any_of(snapshot->listeners.begin(), snapshot->listeners.end(),
                                    [&](const Listener& l) { return SameWay(l, listener); });
     if (still_there) continue;

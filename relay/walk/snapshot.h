@@ -105,31 +105,22 @@ class NumberRegistry {
 };
 
 // Checks a snapshot message and makes the workers' form of it. `before` (may be null) lends its
-// forwarding's numbering and its listeners: those that the message does not name stay, retired, if
-// `keep(listener)` holds.
+// forwarding's numbering. Of the listeners in `kept`, those that the message does not name stay,
+// retired.
 class SnapshotBuilder {
  public:
   SnapshotBuilder(size_t max_listeners, size_t max_bridges)
       : listener_numbers_(max_listeners), bridge_numbers_(max_bridges) {}
 
-  template <class Keep>
   absl::StatusOr<std::unique_ptr<const Snapshot>> Build(const api::Snapshot& message,
                                                         const std::vector<MacAddress>& port_macs,
-                                                        const Snapshot* before, Keep&& keep) {
-    std::vector<Listener> retired;
-    for (const Listener& listener : before ? before->listeners : std::vector<Listener>{}) {
-      if (keep(listener)) retired.push_back(listener);
-    }
-    return BuildFrom(message, port_macs, before, std::move(retired));
-  }
+                                                        const Snapshot* before,
+                                                        std::span<const Listener> kept);
 
   const std::vector<std::string>& listener_names() const { return listener_numbers_.names(); }
   const std::vector<std::string>& bridge_names() const { return bridge_numbers_.names(); }
 
  private:
-  absl::StatusOr<std::unique_ptr<const Snapshot>> BuildFrom(
-      const api::Snapshot& message, const std::vector<MacAddress>& port_macs,
-      const Snapshot* before, std::vector<Listener> retired);
   absl::StatusOr<Listener> BuildListener(const api::MediaListener& media,
                                          const api::Snapshot& message);
 

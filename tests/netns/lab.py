@@ -138,16 +138,20 @@ class Lab:
         return name
 
     def _add_addresses(self):
-        for address in (PUBLIC, PUBLIC_SECOND):
-            self.edge.ip("address", "add", address + "/24", "dev", self.wan)
+        self.add_wan_addresses()
         self.edge.ip("address", "add", EDGE_LAN + "/24", "dev", self.lan)
-        self.edge.ip("route", "add", CLIENT_ROUTED + "0/24", "via", CLIENT)
-        self.client.ip("address", "add", CLIENT + "/24", "dev", self.far)
         for last in range(1, 9):
             self.client.ip("address", "add", f"{CLIENT_ROUTED}{last}/32", "dev", "lo")
         for address in (BRIDGE, BRIDGE_SECOND, BRIDGE_THIRD):
             self.bridge.ip("address", "add", address + "/24", "dev", self.far)
         self.bridge.ip("route", "add", "default", "via", EDGE_LAN)
+
+    def add_wan_addresses(self):
+        """Those of the network between client and edge, also for an interface that came back."""
+        for address in (PUBLIC, PUBLIC_SECOND):
+            self.edge.ip("address", "add", address + "/24", "dev", self.wan)
+        self.edge.ip("route", "add", CLIENT_ROUTED + "0/24", "via", CLIENT)
+        self.client.ip("address", "add", CLIENT + "/24", "dev", self.far)
 
     def default_config(self):
         ports = [{"name": "wan", "device": "wan0"}]
@@ -291,7 +295,7 @@ class Lab:
             return got
         wait_for(lambda: f"counters changed by\n{change()}, not by\n{want}",
                  lambda: change() == want, 5)
-        time.sleep(0.05)
+        time.sleep(0.02)
         now = change()
         assert now == want, f"counters went on changing, by {now}"
 
@@ -316,8 +320,8 @@ class Lab:
         self.sockets.append(sock)
         return sock
 
-    def xdp_left(self):
-        return [name for name in ("wan0", "lan0")
+    def xdp_left(self, interfaces=("wan0", "lan0")):
+        return [name for name in interfaces
                 if (name != "lan0" or not self.one_armed) and xdp_attached(self.edge, name)]
 
 

@@ -6,7 +6,8 @@ import time
 import pytest
 import stun
 from conftest import MODES, NAMES
-from lab import PUBLIC, tail, wait_for
+from lab import PATIENCE, PUBLIC, tail, wait_for
+from netns import veth
 from test_media import establish
 from traffic import Traffic
 
@@ -68,6 +69,44 @@ def test_reload_under_traffic(topology, workers, nat):
     wait_for("the old listener", lambda: answers(late, back, (PUBLIC, 10000)), 5)
 
 
+# One mode of each in quick runs: sessions have to expire.
+@pytest.mark.parametrize("workers,nat", [
+    pytest.param(workers, nat, id=f"{workers}-{nat}",
+                 marks=[] if (workers, nat) == (2, "source") else pytest.mark.slow)
+    for workers, nat in MODES])
+def test_removed_listener_is_forgotten_with_its_last_session(topology, workers, nat):
+    lab = topology(workers, nat, config={"timeouts": {"idle": "1s", "unconfirmed": "1s"}})
+    others = [m for m in lab.config["media"] if m["name"] != "meet"]
+    client, bridge = lab.client_socket(), lab.bridge_socket()
+    seen = establish(lab, client, bridge)
+    lab.write_config({**lab.config, "media": others})
+    assert lab.reload()[0] == 0
+    # Its session goes on: the XDP program and the relay still take the address.
+    with lab.expect(received=2, forwarded=2):
+        client.sendto(stun.rtp(1), (PUBLIC, 10000))
+        assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
+        bridge.sendto(stun.rtp(2), seen)
+        assert client.recv(2048) == stun.rtp(2)
+    wait_for("the session ends", lambda: not lab.sessions(), 6)
+    # From then on its packets are the kernel's.
+    def left_to_the_kernel():
+        before = lab.counters()["received"]
+        client.sendto(stun.request(), (PUBLIC, 10000))
+        time.sleep(0.2)
+        return lab.counters()["received"] == before
+    wait_for("the removed listener is forgotten", left_to_the_kernel, 5)
+    # Again and again, with sessions and without.
+    for _ in range(2):
+        lab.write_config()
+        assert lab.reload()[0] == 0
+        establish(lab, lab.client_socket(), bridge)
+        lab.write_config({**lab.config, "media": others})
+        assert lab.reload()[0] == 0
+        time.sleep(1.2)
+    assert lab.relay.poll() is None and lab.ctrl.poll() is None
+    lab.assert_accounted()
+
+
 def answers(client, bridge, listener):
     client.settimeout(0.2)
     bridge.settimeout(0.2)
@@ -99,7 +138,7 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     changed = {**lab.config, "dataplane": {**lab.config["dataplane"], "max_sessions": 8192}}
     lab.write_config(changed)
     code, text = lab.reload()
-    assert code != 0 and "dataplane" in text and "restart" in text
+    assert code != 0 and "dataplane.max_sessions:" in text and "restart" in text
     lab.write_config()
     assert lab.reload()[0] == 0
     client, bridge = lab.client_socket(), lab.bridge_socket()
@@ -132,6 +171,33 @@ def test_relay_restarts_under_traffic(topology, workers, nat, how):
     assert sent - before[0] > 100
     assert echoed - before[1] >= sent - before[0], traffic.explain()
     lab.assert_accounted()
+
+
+def test_lost_interface_ends_the_relay_which_starts_again_on_the_next(topology):
+    lab = topology(1, "source")
+    bridge = lab.bridge_socket()
+    establish(lab, lab.client_socket(), bridge)
+    lab.edge.ip("link", "del", "wan0")
+    assert lab.relay.wait(5 * PATIENCE) == 3
+    assert '"wan0" is gone' in tail(lab.relay_log)
+    wait_for("/readyz says no", lambda: lab.http("/readyz")[0] == 503, 5)
+    assert lab.xdp_left(["lan0"]) == []
+    veth(lab.edge, "wan0", lab.client, "eth0")
+    lab.add_wan_addresses()
+    lab.start_relay()
+    lab.wait_ready()
+    establish(lab, lab.client_socket(), bridge)
+
+
+def test_program_taken_off_ends_the_relay(topology):
+    lab = topology(1, "source")
+    lab.edge.ip("link", "set", "dev", "lan0", "xdp", "off")
+    assert lab.relay.wait(5 * PATIENCE) == 3
+    assert '"lan0": somebody took' in tail(lab.relay_log)
+    assert lab.xdp_left() == []
+    lab.start_relay()
+    lab.wait_ready()
+    establish(lab, lab.client_socket(), lab.bridge_socket())
 
 
 def test_ctrl_starts_first(topology):

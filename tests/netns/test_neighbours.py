@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 import stun
 from lab import PUBLIC, wait_for
 from test_media import establish
@@ -9,7 +10,15 @@ from test_media import establish
 HOLD_PACKETS = 64  # the default of limits.hold_packets
 
 
-def test_packets_wait_for_a_neighbour_and_then_arrive(lab):
+@pytest.fixture
+def quick_probes(lab):
+    """The kernel gives up after three probes. They are a second apart, and here less."""
+    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 400)
+    yield
+    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 1000)
+
+
+def test_packets_wait_for_a_neighbour_and_then_arrive(lab, quick_probes):
     client, bridge = lab.client_socket(), lab.bridge_socket()
     establish(lab, client, bridge)
     lab.bridge.ip("link", "set", "eth0", "arp", "off")
@@ -42,11 +51,9 @@ def test_flushed_neighbour_costs_no_packet(lab):
             assert client.recv(2048) == stun.rtp(number)
 
 
-def test_neighbour_that_never_answers(lab):
+def test_neighbour_that_never_answers(lab, quick_probes):
     client = lab.client_socket()
     asked = stun.request()
-    # The kernel gives up after three probes, which are a second apart.
-    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 400)
     with lab.expect(received=HOLD_PACKETS + 16, forwarded=0, held=HOLD_PACKETS, hold_full=16):
         for _ in range(HOLD_PACKETS + 16):
             client.sendto(asked, (PUBLIC, 10002))
@@ -54,5 +61,4 @@ def test_neighbour_that_never_answers(lab):
     wait_for("the waiting packets are given up",
              lambda: lab.counters()["drops"]["neighbour_failed"] == before + HOLD_PACKETS, 10)
     assert lab.counters()["held"] == 0
-    lab.edge.sysctl(f"net.ipv4.neigh.{lab.lan}.retrans_time_ms", 1000)
     lab.assert_accounted()

@@ -3,11 +3,12 @@
  * On clsact: what the host sends gets the tag VLAN, and of what comes in only packets with that tag
  * pass, without it. The host itself knows nothing of a VLAN.
  */
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
+/* The headers of bpf/ need those of linux/ before them. */
+#include "bpf/bpf_endian.h"
+#include "bpf/bpf_helpers.h"
 
 SEC("classifier/egress")
 int tag(struct __sk_buff* skb) {
