@@ -182,9 +182,9 @@ class WalkHarness {
   // A new configuration, as a reload brings it; listeners that it does not name stay, retired,
   // unless told otherwise. Returns the error text, empty when it was taken.
   std::string Switch(const api::Snapshot& snapshot, bool keep_removed = true) {
-    auto built = builder_.Build(
-        snapshot, {kRelayWan, kRelayLan}, snapshot_.get(),
-        keep_removed ? std::span(snapshot_->listeners) : std::span<const Listener>());
+    std::span<const Listener> kept;
+    if (snapshot_ && keep_removed) kept = snapshot_->listeners;
+    auto built = builder_.Build(snapshot, {kRelayWan, kRelayLan}, snapshot_.get(), kept);
     if (!built.ok()) return std::string(built.status().message());
     snapshot_ = *std::move(built);
     return "";
