@@ -22,4 +22,10 @@ if [[ -z $build ]]; then
   [[ -f $build/build.ninja ]] || meson setup --buildtype=release "$build" "$root" >/dev/null
   ninja -C "$build" relay/bridgehead-relay ctrl/bridgehead-ctrl bench/bridgehead-rig
 fi
+for program in relay/bridgehead-relay ctrl/bridgehead-ctrl bench/bridgehead-rig; do
+  if [[ ! -x $build/$program ]]; then
+    echo "bench/compare/run.sh: $build has no $program; build it with: ninja -C $build" >&2
+    exit 2
+  fi
+done
 exec /usr/bin/python3 "$root/bench/compare/compare.py" --build "$build" "$@"

@@ -80,13 +80,13 @@ int Unreachable(const Options& options, const Streams& streams, const std::strin
   return kUnreachable;
 }
 
-// Prints once, or again and again on a cleared screen until interrupted.
+// Prints once, or again and again until interrupted: on a cleared screen, if it is one.
 template <typename Print>
 int Repeat(const Options& options, const Streams& streams, Print print) {
   if (options.watch <= 0) return print();
   while (true) {
     constexpr char kHomeAndClear[] = "\x1b[H\x1b[J";
-    streams.out(kHomeAndClear);
+    if (!options.json && isatty(STDOUT_FILENO)) streams.out(kHomeAndClear);
     print();
     usleep(static_cast<useconds_t>(options.watch * 1e6));
   }

@@ -38,8 +38,22 @@ Location Source::Find(std::string_view key) const {
   return {};
 }
 
+namespace {
+
+// What a file holds must not steer the terminal that shows it. As many characters as there were.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\t' && c != '\n') || byte == 0x7f) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string Finding::Line() const {
-  return fmt::format("{}:{}:{}: {}: {}", file, location.line, location.column, key, message);
+  return fmt::format("{}:{}:{}: {}: {}", file, location.line, location.column, key,
+                     Printable(message));
 }
 
 std::string Finding::WithCaret() const {
@@ -50,7 +64,7 @@ std::string Finding::WithCaret() const {
   // Tabs stay tabs, so that the caret stands under its token whatever a tab's width is.
   std::string blank = source_line.substr(0, static_cast<size_t>(before));
   for (char& c : blank) c = c == '\t' ? '\t' : ' ';
-  return fmt::format("{}\n  {}\n  {}^{}", Line(), source_line, blank,
+  return fmt::format("{}\n  {}\n  {}^{}", Line(), Printable(source_line), blank,
                      std::string(static_cast<size_t>(length - 1), '~'));
 }
 

@@ -249,7 +249,7 @@ CheckResult CheckFile(const std::string& path) {
   // Not blocking: a FIFO must not hang the caller.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
-    return FileProblem(path, fmt::format("got \"{}\", expected a readable file", strerror(errno)));
+    return FileProblem(path, fmt::format("cannot be read: {}", strerror(errno)));
   }
   struct stat status {};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -265,8 +265,7 @@ CheckResult CheckFile(const std::string& path) {
   const int read_error = got < 0 ? errno : 0;
   close(fd);
   if (read_error != 0) {
-    return FileProblem(path,
-                       fmt::format("got \"{}\", expected a readable file", strerror(read_error)));
+    return FileProblem(path, fmt::format("cannot be read: {}", strerror(read_error)));
   }
   text.resize(size);
   return CheckText(text, path);

@@ -82,7 +82,7 @@ class Publisher::Worker {
           uint64_t connections = s.connections;
           s = PublisherState{};
           s.connections = connections;
-          s.problem = std::string(client.status().message());
+          s.problem = std::string(client.status().message()) + RefusedBefore("; ");
         });
       }
       WaitForWork(-1, retry_ms, /*heed_snapshots=*/false);
@@ -112,6 +112,13 @@ class Publisher::Worker {
     loop_.Set();
   }
 
+  // A relay that can not run what it gets ends and is started again: its reason outlives it here,
+  // until a relay accepts.
+  std::string RefusedBefore(const char* separator) const {
+    return refused_.empty() ? ""
+                            : fmt::format("{}it refused the last one: {}", separator, refused_);
+  }
+
   void Serve(ApiClient& client) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -125,6 +132,7 @@ class Publisher::Worker {
       s.connections = connections;
       s.connected = true;
       s.relay_version = client.server_version();
+      s.problem = RefusedBefore("");
     });
     absl::Status status = Converse(client);
     {
@@ -170,6 +178,7 @@ class Publisher::Worker {
     if (!result.accepted()) {
       log::Error("the relay refused the configuration: {}", result.error());
     }
+    refused_ = result.accepted() ? "" : result.error();
     Update([&](PublisherState& s) {
       s.answered_id = sent_id;
       s.accepted = result.accepted();
@@ -210,8 +219,9 @@ class Publisher::Worker {
 
   const std::string socket_path_;
   const PublisherTiming timing_;
-  Wake work_;  // for the thread: a snapshot, or the end
-  Wake loop_;  // for the loop: the state changed
+  std::string refused_;  // the thread's own
+  Wake work_;            // for the thread: a snapshot, or the end
+  Wake loop_;            // for the loop: the state changed
   std::mutex mutex_;
   std::condition_variable ended_changed_;
   std::optional<api::Snapshot> latest_;

@@ -1,17 +1,19 @@
-# Bash completion for the bridgehead command. Installed as
-# /usr/share/bash-completion/completions/bridgehead, or sourced from ~/.bashrc.
+# Bash completion for the bridgehead command, also to be sourced from ~/.bashrc.
 
 _bridgehead() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local common='--run-dir --json --help' subcommands='check status sessions drops bridges reload version'
-  local word subcommand='' i
+  local word subcommand='' i run_dir=()
   COMPREPLY=()
 
   # The first word that is neither an option nor an option's value is the subcommand.
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
-      --run-dir | --bridge | --client | --limit | --watch) ((i++)) ;;
+      --run-dir)
+        ((++i < COMP_CWORD)) && run_dir=(--run-dir "${COMP_WORDS[i]}")
+        ;;
+      --bridge | --client | --limit | --watch) ((i++)) ;;
       -*) ;;
       *)
         subcommand=$word
@@ -26,7 +28,7 @@ _bridgehead() {
       return
       ;;
     --bridge)
-      mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges)" -- "$current")
+      mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges "${run_dir[@]}")" -- "$current")
       return
       ;;
     --client | --limit | --watch) return ;;
@@ -54,7 +56,7 @@ _bridgehead() {
 
 # The names of the bridges, as far as the relay's counters tell.
 _bridgehead_bridges() {
-  bridgehead bridges --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",$/\1/p'
+  bridgehead "$@" bridges --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",$/\1/p'
 }
 
 complete -F _bridgehead bridgehead

@@ -1,6 +1,8 @@
 """Texts that name the same things say the same."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,19 @@ def test_completion_knows_the_commands(command):
     assert files
     for path in files:
         assert command in path.read_text()
+
+
+def test_installed_units_name_installed_files(tmp_path):
+    build = os.environ["BRIDGEHEAD_BUILD"]
+    subprocess.run(["meson", "install", "--no-rebuild", "--quiet", "-C", build], check=True,
+                   env={**os.environ, "DESTDIR": str(tmp_path)})
+    units = list(tmp_path.rglob("*.service"))
+    assert len(units) == 2
+    for unit in units:
+        text = unit.read_text()
+        commands = re.findall(r"^Exec\w+=(\S+)", text, re.M)
+        assert commands
+        for command in commands:
+            assert os.access(f"{tmp_path}{command}", os.X_OK), f"{unit.name}: {command}"
+        for document in re.findall(r"^Documentation=file:(\S+)", text, re.M):
+            assert Path(f"{tmp_path}{document}").is_file(), f"{unit.name}: {document}"

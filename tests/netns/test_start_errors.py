@@ -1,7 +1,9 @@
 """Starts that can not work: one line that names the key and the remedy, exit code 2, nothing left."""
 
+import json
 import os
 import re
+import time
 
 import pytest
 from lab import tail, wait_for
@@ -32,6 +34,10 @@ def refused(lab, prefix=()):
     assert match, lines[0]
     assert lab.xdp_left() == attached
     assert pinned() == before
+    # The reason stays to be seen while nobody has mended it.
+    time.sleep(0.5)
+    status = lab.cli("status", "--json", check=False)
+    assert match["what"] in json.loads(status)["ctrl"]["relay_problem"], status
     return match["key"], lines[0]
 
 

@@ -301,6 +301,16 @@ TEST(ConfigErrors, TheLineIsExact) {
       "a.yaml:2:13: dataplane.workers[0]: got \"x\", expected an integer from 0 to 1023");
 }
 
+TEST(ConfigErrors, ControlCharactersOfTheFileAreNotEchoed) {
+  const CheckResult result = CheckText("bridges: \"\x1b[2J\"\nmedia: \x7f\n", "a.yaml");
+  ASSERT_FALSE(result.errors.empty());
+  for (const Finding& error : result.errors) {
+    for (const std::string& text : {error.Line(), error.WithCaret()}) {
+      EXPECT_EQ(text.find_first_of("\x1b\x7f"), std::string::npos) << text;
+    }
+  }
+}
+
 TEST(ConfigErrors, ACaretMarksTheToken) {
   const CheckResult result = CheckText("dataplane: {idle: lazy}\n", "a.yaml");
   bool seen = false;

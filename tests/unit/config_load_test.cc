@@ -240,9 +240,8 @@ TEST(ConfigHazards, Bombs) {
 TEST(ConfigHazards, Files) {
   std::string folder = testing::TempDir() + "config_load_XXXXXX";
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  EXPECT_THAT(
-      CheckFile(folder + "/none.yaml").errors.at(0).Line(),
-      HasSubstr("none.yaml:1:1: file: got \"No such file or directory\", expected a readable"));
+  EXPECT_THAT(CheckFile(folder + "/none.yaml").errors.at(0).Line(),
+              HasSubstr("none.yaml:1:1: file: cannot be read: No such file or directory"));
   EXPECT_THAT(CheckFile(folder).errors.at(0).Line(), HasSubstr("something else than a regular"));
   const std::string fifo = folder + "/fifo";
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);

@@ -107,6 +107,13 @@ TEST_F(PublishTest, RefusalIsKeptWhenTheRelayEndsBecauseOfIt) {
   }
   ASSERT_TRUE(Until([&] { return !publisher.state().connected; }));
   EXPECT_THAT(publisher.state().problem, HasSubstr("eth9"));
+  // The next attempts to connect do not hide it, and the next relay that accepts ends it.
+  ASSERT_TRUE(
+      Until([&] { return publisher.state().problem.find("relay.sock") != std::string::npos; }));
+  EXPECT_THAT(publisher.state().problem, HasSubstr("eth9"));
+  FakeRelay relay(socket_);
+  ASSERT_TRUE(Until([&] { return publisher.state().accepted; }));
+  EXPECT_EQ(publisher.state().problem, "");
 }
 
 TEST_F(PublishTest, EndsAtOnceWithASilentRelay) {
