@@ -22,7 +22,15 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of quick runs")
 
 
+# Quick runs have these with two workers only: calls and restarts are what they see in every mode.
+ONE_MODE_WHEN_QUICK = ("test_broken", "test_kernel", "test_limits", "test_neighbours",
+                       "test_topologies", "test_vdev")
+
+
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.module.__name__ in ONE_MODE_WHEN_QUICK and "[1-" in item.name:
+            item.add_marker(pytest.mark.slow)
     if os.geteuid() != 0:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
