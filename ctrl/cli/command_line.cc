@@ -21,7 +21,7 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
   auto app = std::make_unique<CLI::App>("Operator's command of Bridgehead, the media relay.",
                                         "bridgehead");
   app->footer(kFooter);
-  app->require_subcommand(1);
+  app->require_subcommand(0, 1);  // none is Run's to refuse: here it would hide a misspelt one
   app->fallthrough();  // --json and --run-dir after the subcommand too
   app->add_option("--run-dir", options.run_dir, "directory of sockets and counters")
       ->capture_default_str();
@@ -79,6 +79,10 @@ int Run(int argc, const char* const* argv, const Streams& streams) {
     if (!out.str().empty()) streams.out(out.str());
     if (!errors.str().empty()) streams.error(errors.str());
     return code == 0 ? kOk : kUsage;
+  }
+  if (command == nullptr) {
+    streams.error("bridgehead: a subcommand is required; see bridgehead --help\n");
+    return kUsage;
   }
   return command(options, streams);
 }

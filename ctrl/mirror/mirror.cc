@@ -1,6 +1,8 @@
 #include "ctrl/mirror/mirror.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include <errno.h>
@@ -94,15 +96,13 @@ void Mirror::SetDevices(std::vector<std::string> devices) {
 }
 
 void Mirror::AskNext() {
-  for (size_t i = 0; i < kSectionCount && !dumping_; ++i) {
-    if (wanted_[i]) AskFor(static_cast<Section>(i));
+  // In turn: a section that is always wanted again must not keep the others from theirs.
+  const size_t last = static_cast<size_t>(section_);
+  for (size_t i = 1; i <= kSectionCount && !dumping_; ++i) {
+    const size_t next = (last + i) % kSectionCount;
+    if (wanted_[next]) AskFor(static_cast<Section>(next));
   }
-  if (dumping_) return;
-  evtimer_del(retry_.get());
-  if (!ready_) {
-    ready_ = true;
-    ScheduleReport();
-  }
+  if (!dumping_) evtimer_del(retry_.get());
 }
 
 void Mirror::AskFor(Section section) {
@@ -207,6 +207,11 @@ void Mirror::FinishDump(bool interrupted) {
     torn_[section] = true;
     if (!evtimer_pending(again_.get(), nullptr)) evtimer_add(again_.get(), &kDumpAgainAfter);
   } else if (state_.EndDump(section_)) {
+    ScheduleReport();
+  }
+  dumped_[section] = true;
+  if (!ready_ && std::all_of(std::begin(dumped_), std::end(dumped_), std::identity())) {
+    ready_ = true;
     ScheduleReport();
   }
   AskNext();

@@ -10,4 +10,3 @@
 #include <absl/status/statusor.h>
 #include <fmt/format.h>
 #include <google/protobuf/repeated_field.h>
-#include <rte_ethdev.h>

@@ -61,11 +61,11 @@ absl::StatusOr<uint32_t> QueryProgramId(unsigned ifindex) {
 }
 
 absl::StatusOr<AttachedProgram> QueryProgram(unsigned ifindex) {
-  const absl::StatusOr<AttachedProgram> attached = QueryAttached(ifindex);
+  absl::StatusOr<AttachedProgram> attached = QueryAttached(ifindex);
   if (!attached.ok() || attached->id == 0) {
     return attached;
   }
-  AttachedProgram out = *attached;
+  AttachedProgram out = *std::move(attached);
   const Fd program(bpf_prog_get_fd_by_id(out.id));
   bpf_prog_info info{};
   uint32_t size = sizeof(info);

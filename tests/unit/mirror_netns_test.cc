@@ -115,6 +115,7 @@ TEST_F(MirrorNetns, IsReadyWhileAddressesNeverStandStill) {
     execl(
         "/bin/sh", "sh", "-c",
         "while :; do echo address del 10.3.3.1/32 dev wan0; echo address add 10.3.3.1/32 dev wan0; "
+        "sleep 0.002; "
         "done | ip -batch - >/dev/null 2>&1",
         nullptr);
     _exit(1);
