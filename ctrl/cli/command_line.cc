@@ -22,7 +22,7 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
                                         "bridgehead");
   app->footer(kFooter);
   app->require_subcommand(0, 1);  // none is Run's to refuse: here it would hide a misspelt one
-  app->fallthrough();  // --json and --run-dir after the subcommand too
+  app->fallthrough();             // --json and --run-dir after the subcommand too
   app->add_option("--run-dir", options.run_dir, "directory of sockets and counters")
       ->capture_default_str();
   app->add_flag("--json", options.json, "print JSON, for scripts");
