@@ -196,11 +196,11 @@ void Mirror::HandleControl(const nlmsghdr& message) {
 void Mirror::FinishDump(bool interrupted) {
   const auto section = static_cast<size_t>(section_);
   dumping_ = false;
-  if (interrupted && interruptions_++ < kRepeats) {
+  if (interrupted && interruptions_[section]++ < kRepeats) {
     wanted_[section] = true;
     return AskNext();
   }
-  interruptions_ = 0;
+  interruptions_[section] = 0;
   if (interrupted) {
     // The table changes faster than it can be read. What was read is true, and the changes were
     // notified; what the dump has skipped and what is gone unnoticed has to wait.

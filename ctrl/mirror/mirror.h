@@ -92,7 +92,7 @@ class Mirror {
   bool wanted_[kSectionCount] = {};  // still to be dumped
   bool dumping_ = false;
   bool interrupted_ = false;
-  int interruptions_ = 0;                   // of the same dump, in a row
+  int interruptions_[kSectionCount] = {};   // in a row
   bool torn_[kSectionCount] = {};           // the last dump was interrupted to the end
   bool dumped_[kSectionCount] = {};         // once at least
   Section section_ = Section::kNeighbours;  // the last one asked for

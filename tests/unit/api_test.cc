@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "relay/api/counters.h"
+#include "relay/api/fixed.h"
 #include "relay/api/framing.h"
 #include "relay/api/server.h"
 
@@ -165,6 +166,22 @@ TEST_F(Served, StrangersOnTheSocketAreCutOff) {
 
 TEST_F(Api, NobodyListens) {
   EXPECT_EQ(ApiClient::Connect(Path("none"), "t").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(FixedKeys, EachIsNamedAndNothingElseIsFixed) {
+  api::Snapshot a;
+  a.mutable_dataplane()->add_workers(1);
+  a.mutable_dataplane()->add_ports()->set_device("eth0");
+  api::Snapshot b = a;
+  b.mutable_limits()->set_unconfirmed(7);
+  b.add_media()->set_name("new");
+  EXPECT_TRUE(FixedKeysThatDiffer(a, b).empty());
+  b.mutable_dataplane()->set_workers(0, 2);
+  b.mutable_dataplane()->mutable_ports(0)->set_device("eth1");
+  b.mutable_nat()->mutable_ports()->set_first(20000);
+  EXPECT_EQ(
+      FixedKeysThatDiffer(a, b),
+      (std::vector<std::string>{"dataplane.workers", "dataplane.nat_ports", "dataplane.ports"}));
 }
 
 }  // namespace
