@@ -20,10 +20,11 @@ std::vector<Key> TimeoutAndLimitKeys() {
        .min = 1,
        .max = 86400,
        .default_text = "300s",
-       .doc = "A session ends when neither side has sent for this long, in whole seconds. A reload "
-              "that shortens it reaches sessions when their old time is over. Under 120s is a "
-              "warning: calls with long silences would lose their mapping, and a bridge answers the "
-              "new one with an error.",
+       .doc =
+           "A session ends when neither side has sent for this long, in whole seconds. A reload "
+           "that shortens it reaches sessions when their old time is over. Under 120s is a "
+           "warning: calls with long silences would lose their mapping, and a bridge answers the "
+           "new one with an error.",
        .source = "RFC 4787 REQ-5 (not under 2 minutes, 5 recommended)",
        .set = [](Config& c, const Value& v) { c.timeouts.idle = std::get<seconds>(v); }},
       {.path = "timeouts.unconfirmed",

@@ -17,6 +17,7 @@ from netns import run
 
 SOL_PACKET, PACKET_AUXDATA = 263, 8  # <linux/if_packet.h>
 VLAN_WIRE = os.path.join(os.path.dirname(__file__), "vlan_wire.bpf.c")
+BPFFS = "/sys/fs/bpf/"
 CLIENT_MAC = "02:00:00:00:01:64"
 BRIDGE_MAC = "02:00:00:00:02:0b"
 
@@ -98,6 +99,19 @@ class TaggedLab(TapLab):
     """Both wires carry a VLAN tag, another one on each side; the hosts have plain interfaces."""
 
     VLANS = (100, 4094)
+    TC_FOLDERS = ("ip", "xdp", "tc/globals", "tc")  # tc makes these in bpffs, and leaves them
+
+    def __init__(self, **options):
+        self.there_before = {name for name in self.TC_FOLDERS if os.path.isdir(BPFFS + name)}
+        super().__init__(**options)
+
+    def close(self):
+        super().close()
+        for name in self.TC_FOLDERS:
+            if name in self.there_before or not os.path.isdir(BPFFS + name):
+                continue
+            remove = os.unlink if os.path.islink(BPFFS + name) else os.rmdir
+            remove(BPFFS + name)
 
     def default_config(self):
         config = super().default_config()
