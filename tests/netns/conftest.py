@@ -22,9 +22,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of quick runs")
 
 
-# Quick runs have these with two workers only: calls and restarts are what they see in every mode.
-ONE_MODE_WHEN_QUICK = ("test_broken", "test_kernel", "test_limits", "test_neighbours",
-                       "test_topologies", "test_vdev")
+# Quick runs have these with two workers only: calls are what they see in every mode.
+ONE_MODE_WHEN_QUICK = ("test_broken", "test_kernel", "test_lifecycle", "test_limits",
+                       "test_neighbours", "test_topologies", "test_vdev")
 
 
 def pytest_collection_modifyitems(items):

@@ -69,11 +69,8 @@ def test_reload_under_traffic(topology, workers, nat):
     wait_for("the old listener", lambda: answers(late, back, (PUBLIC, 10000)), 5)
 
 
-# One mode of each in quick runs: sessions have to expire.
-@pytest.mark.parametrize("workers,nat", [
-    pytest.param(workers, nat, id=f"{workers}-{nat}",
-                 marks=[] if (workers, nat) == (2, "source") else pytest.mark.slow)
-    for workers, nat in MODES])
+@pytest.mark.slow
+@modes
 def test_removed_listener_is_forgotten_with_its_last_session(topology, workers, nat):
     lab = topology(workers, nat, config={"timeouts": {"idle": "1s", "unconfirmed": "1s"}})
     others = [m for m in lab.config["media"] if m["name"] != "meet"]
@@ -145,11 +142,10 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     establish(lab, client, bridge)
 
 
-# Quick runs end one worker gracefully and two with a blow.
-@pytest.mark.parametrize("workers,nat,how", [
-    pytest.param(workers, nat, how, id=f"{workers}-{nat}-{how.name}",
-                 marks=[] if (how == signal.SIGKILL) == (workers == 2) else pytest.mark.slow)
-    for workers, nat in MODES for how in (signal.SIGTERM, signal.SIGKILL)])
+@modes
+@pytest.mark.parametrize("how", [
+    pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow),
+    pytest.param(signal.SIGKILL, id="SIGKILL")])
 def test_relay_restarts_under_traffic(topology, workers, nat, how):
     lab = topology(workers, nat)
     traffic = Traffic(lab).start()
