@@ -1,8 +1,8 @@
 /* What the XDP program (bpf/steer.bpf.c) and the relay (relay/port/steer_maps.cc) agree on.
  * Included by both, so plain C types only. Sizes are asserted on both sides.
  *
- * A packet is ours when (destination address, destination port) or (source address, source port)
- * is in a rule. A rule is an address, the side it stands on, and a bitmap of ports.
+ * A packet is ours when (destination address, destination port), (source address, source port) or
+ * (source address, destination port) is in a rule. A rule is an address, the side it stands on, and a bitmap of ports.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 enum bh_steer_side {
   BH_STEER_DESTINATION = 0, /* a listener, or a NAT address and its NAT ports */
   BH_STEER_SOURCE = 1,      /* a bridge's media address, in destination NAT */
+  BH_STEER_OUTBOUND = 2,    /* a bridge's address, and the ports that it may open flows to */
 };
 
 struct bh_steer_key {

@@ -122,8 +122,7 @@ Controller::Hooks App::MakeHooks() {
 absl::Status App::PrepareAdmin(const config::Config& config) {
   next_admin_listen_ = config.admin.listen;
   if (!next_admin_listen_ || next_admin_listen_ == admin_listen_) return absl::OkStatus();
-  auto server = admin::AdminServer::Start(next_admin_listen_->address.text(),
-                                          next_admin_listen_->ports.first, pages_);
+  auto server = admin::AdminServer::Start(*next_admin_listen_, pages_);
   if (!server.ok()) return server.status();
   next_admin_ = *std::move(server);
   return absl::OkStatus();

@@ -22,19 +22,6 @@ namespace {
 constexpr unsigned kRefreshSeconds =
     15;  // of used neighbours; the kernel's reachable time is ~30 s
 
-std::array<uint8_t, 16> Mapped(be32 address) {
-  std::array<uint8_t, 16> mapped{};
-  mapped[10] = mapped[11] = 0xff;
-  uint32_t raw = address.Raw();
-  memcpy(&mapped[12], &raw, 4);
-  return mapped;
-}
-
-std::string Bytes(be32 address) {
-  uint32_t raw = address.Raw();
-  return std::string(reinterpret_cast<const char*>(&raw), sizeof(raw));
-}
-
 absl::StatusOr<HashKey> RandomKey() {
   HashKey key;
   if (getrandom(&key, sizeof(key), 0) == sizeof(key)) return key;
@@ -64,20 +51,43 @@ absl::StatusOr<HashKey> NatKey(const std::string& path) {
   return key;
 }
 
-void FillSession(const Session<Ipv4>& from, uint32_t now, api::Session& to) {
-  const Flow<Ipv4>& in = from.to_bridge;
-  to.set_client_address(Bytes(in.match.source));
-  to.set_client_port(in.match.source_port.ToHost());
-  to.set_listener_address(Bytes(in.match.destination));
-  to.set_listener_port(in.match.destination_port.ToHost());
-  to.set_nat_address(Bytes(in.rewritten.source));
-  to.set_nat_port(in.rewritten.source_port.ToHost());
-  to.set_bridge_address(Bytes(in.rewritten.destination));
-  to.set_bridge_port(in.rewritten.destination_port.ToHost());
+// The four endpoints of a session, whatever its families.
+struct SessionEnds {
+  Endpoint client, listener, nat, bridge;
+};
+
+SessionEnds EndsOf(const Session& session, const std::vector<Ipv6Address>& places) {
+  const Flow& flow = session.to_bridge;
+  if (flow.families == Families::k4To4) {
+    const FlowKey<Ipv4>& in = flow.v4.match;
+    const FlowKey<Ipv4>& out = flow.v4.rewritten;
+    return {{Ipv6Address::Mapped(in.source), in.source_port},
+            {Ipv6Address::Mapped(in.destination), in.destination_port},
+            {Ipv6Address::Mapped(out.source), out.source_port},
+            {Ipv6Address::Mapped(out.destination), out.destination_port}};
+  }
+  const Endpoints& ends = flow.endpoints;
+  return {{ends.client, ends.client_port},
+          {places.at(ends.listener), ends.listener_port},
+          {ends.nat == kNoPlace ? ends.client : places.at(ends.nat), ends.nat_port},
+          {places.at(ends.bridge), ends.bridge_port}};
+}
+
+void FillSession(const Session& from, const std::vector<Ipv6Address>& places, uint32_t now,
+                 api::Session& to) {
+  const SessionEnds ends = EndsOf(from, places);
+  to.set_client_address(AddressBytes(ends.client.address));
+  to.set_client_port(ends.client.port.ToHost());
+  to.set_listener_address(AddressBytes(ends.listener.address));
+  to.set_listener_port(ends.listener.port.ToHost());
+  to.set_nat_address(AddressBytes(ends.nat.address));
+  to.set_nat_port(ends.nat.port.ToHost());
+  to.set_bridge_address(AddressBytes(ends.bridge.address));
+  to.set_bridge_port(ends.bridge.port.ToHost());
   to.set_confirmed(from.confirmed());
-  to.set_idle_seconds(now - std::max(in.last_seen, from.to_client.last_seen));
-  to.set_packets_to_bridge(in.packets);
-  to.set_bytes_to_bridge(in.bytes);
+  to.set_idle_seconds(now - std::max(from.to_bridge.last_seen, from.to_client.last_seen));
+  to.set_packets_to_bridge(from.to_bridge.packets);
+  to.set_bytes_to_bridge(from.to_bridge.bytes);
   to.set_packets_to_client(from.to_client.packets);
   to.set_bytes_to_client(from.to_client.bytes);
 }
@@ -115,15 +125,13 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
   return plane;
 }
 
-absl::StatusOr<ShardConfig> DataPlane::MakeShardConfig(const DataPlaneOptions& options) const {
+absl::StatusOr<ShardConfig> DataPlane::MakeShardConfig(const DataPlaneOptions& options) {
   ShardConfig shard;
   shard.workers = static_cast<size_t>(message_.dataplane().workers_size());
   shard.max_sessions = message_.dataplane().max_sessions();
-  for (const std::string& bytes : message_.nat().addresses()) {
-    auto address = MessageAddress(bytes, "dataplane.nat_addresses");
-    if (!address.ok()) return address.status();
-    shard.nat_addresses.push_back(*address);
-  }
+  auto nat_addresses = builder_.NatAddresses(message_);
+  if (!nat_addresses.ok()) return nat_addresses.status();
+  shard.nat_addresses = *std::move(nat_addresses);
   const api::PortRange& range = message_.nat().ports();
   if (range.first() == 0 || range.last() > 0xffff || range.first() > range.last()) {
     return absl::InvalidArgumentError("dataplane.nat_ports: not a port range");
@@ -189,19 +197,19 @@ void DataPlane::SpreadPorts() {
     auto fields = port::ClientFields::kDestination;
     for (const api::Interface& interface : message_.routing().interfaces()) {
       for (const std::string& bytes : interface.addresses()) {
-        bool listens = std::any_of(snapshot.listeners.begin(), snapshot.listeners.end(),
-                                   [&](const Listener& l) { return Bytes(l.address) == bytes; });
+        auto is_it = [&](const Listener& l) { return AddressBytes(l.address) == bytes; };
+        bool listens = std::any_of(snapshot.listeners.begin(), snapshot.listeners.end(), is_it);
         if (interface.port() == p && listens) fields = port::ClientFields::kSource;
       }
     }
     std::vector<port::NatPortRule> rules;
-    for (const std::string& bytes : message_.nat().addresses()) {
-      auto address = MessageAddress(bytes, "dataplane.nat_addresses");
-      for (uint16_t queue = 0; address.ok() && queue < port.rx_queues; ++queue) {
+    auto nat_addresses = builder_.NatAddresses(message_);
+    for (const NatAddress& nat : nat_addresses.ok() ? *nat_addresses : std::vector<NatAddress>()) {
+      for (uint16_t queue = 0; queue < port.rx_queues; ++queue) {
         PortPartition part =
             PartitionOf(snapshot.nat_first_port, snapshot.nat_last_port, queue, workers_.size());
         rules.push_back(
-            {*address, part.first, static_cast<uint16_t>(part.first + part.count - 1), queue});
+            {nat.address, part.first, static_cast<uint16_t>(part.first + part.count - 1), queue});
       }
     }
     // Only where each worker has its own queue does a queue stand for a worker.
@@ -269,18 +277,25 @@ absl::Status DataPlane::SetSteerRules(const Snapshot& snapshot) {
   using Side = port::SteerRule::Side;
   for (const Listener& listener : snapshot.listeners) {
     rules.push_back(
-        {Side::kDestination, Mapped(listener.address), listener.first_port, listener.last_port});
+        {Side::kDestination, listener.address.bytes, listener.first_port, listener.last_port});
     if (listener.source_nat) continue;
-    auto last = static_cast<uint16_t>(listener.bridge_first_port +
-                                      (listener.last_port - listener.first_port));
-    rules.push_back(
-        {Side::kSource, Mapped(listener.bridge_address), listener.bridge_first_port, last});
+    for (const ListenerBridge& bridge : listener.bridges) {
+      rules.push_back({Side::kSource, bridge.address.bytes, listener.bridge_first_port,
+                       listener.BridgePort(listener.last_port)});
+    }
   }
-  for (const std::string& bytes : message_.nat().addresses()) {
-    auto address = MessageAddress(bytes, "dataplane.nat_addresses");
-    if (!address.ok()) return address.status();
-    rules.push_back(
-        {Side::kDestination, Mapped(*address), snapshot.nat_first_port, snapshot.nat_last_port});
+  auto nat_addresses = builder_.NatAddresses(message_);
+  if (!nat_addresses.ok()) return nat_addresses.status();
+  for (const NatAddress& nat : *nat_addresses) {
+    rules.push_back({Side::kDestination, nat.address.bytes, snapshot.nat_first_port,
+                     snapshot.nat_last_port});
+  }
+  if (snapshot.outbound) {
+    for (const ListenerBridge& bridge : snapshot.outbound->bridges) {
+      for (const Outbound::Ports& range : snapshot.outbound->ports) {
+        rules.push_back({Side::kOutbound, bridge.address.bytes, range.first, range.last});
+      }
+    }
   }
   return ports_->SetSteerRules(rules);
 }
@@ -306,13 +321,13 @@ std::vector<bool> DataPlane::RetiredInUse() const {
   std::vector<bool> in_use(listeners.size(), false);
   for (const auto& worker : workers_) {
     for (size_t i = 0; i < worker->shard().capacity(); ++i) {
-      Session<Ipv4> session;
+      Session session;
       if (!worker->shard().Copy(i, session)) continue;
-      const FlowKey<Ipv4>& in = session.to_bridge.match;
+      const SessionEnds ends = EndsOf(session, exchange_->current()->places);
       for (size_t l = 0; l < listeners.size(); ++l) {
-        if (listeners[l].retired && listeners[l].address == in.destination &&
-            listeners[l].Takes(in.destination_port.ToHost()) &&
-            listeners[l].bridge_address == session.to_bridge.rewritten.destination) {
+        if (listeners[l].retired && listeners[l].address == ends.listener.address &&
+            listeners[l].Takes(ends.listener.port.ToHost()) &&
+            listeners[l].BridgeAt(ends.bridge.address) != nullptr) {
           in_use[l] = true;
         }
       }
@@ -388,18 +403,18 @@ absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& 
   const size_t end = std::min<size_t>(all, query.cursor() + kMaxScan);
   for (size_t at = query.cursor(); at < end; ++at) {
     const Worker& worker = *workers_[at / capacity];
-    Session<Ipv4> session;
+    Session session;
     if (!worker.shard().Copy(at % capacity, session)) continue;
     const std::string& bridge = bridges.at(session.to_bridge.bridge);
     if (!query.bridge().empty() && query.bridge() != bridge) continue;
-    if (!query.client().empty() && query.client() != Bytes(session.to_bridge.match.source))
+    if (!query.client().empty() && query.client() != AddressBytes(session.client_address()))
       continue;
     if (page.sessions_size() == static_cast<int>(query.limit())) {
       page.set_next_cursor(at);
       return page;
     }
     api::Session& out = *page.add_sessions();
-    FillSession(session, worker.Now(), out);
+    FillSession(session, exchange_->current()->places, worker.Now(), out);
     out.set_worker(static_cast<uint32_t>(at / capacity));
     out.set_listener(listeners.at(session.to_bridge.listener));
     out.set_bridge(bridge);

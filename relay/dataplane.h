@@ -55,7 +55,7 @@ class DataPlane {
   DataPlane() : builder_(kMaxListeners, kMaxBridges) {}
 
   absl::Status MakeWorkers(const DataPlaneOptions& options);
-  absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options) const;
+  absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options);
   void SpreadPorts();
   absl::Status Launch();
   // `kept`: listeners whose sessions go on even if the message does not name them.

@@ -57,7 +57,7 @@ class Rig {
     for (size_t i = 0; i <= sessions / 64000; ++i) {
       be32 address = be32::FromHost(0x0a080100 + static_cast<uint32_t>(i));
       uint32_t raw = address.Raw();
-      config.nat_addresses.push_back(address);
+      config.nat_addresses.push_back({Ipv6Address::Mapped(address), static_cast<Place>(i)});
       message.mutable_nat()->add_addresses(std::string(reinterpret_cast<char*>(&raw), 4));
     }
     SnapshotBuilder builder(kMaxListeners, kMaxBridges);
@@ -95,6 +95,9 @@ class Rig {
       Put(0, static_cast<uint32_t>(i), stun);
       walk_->Run(std::span(burst_.data(), 1), *snapshot_, 1000);
       if (burst_[0].verdict != Verdict::kTransmit) throw std::logic_error("not admitted");
+      // Confirmed at once: an unconfirmed one would make room for those that come after it.
+      shard_->Answered(*burst_[0].flow);
+      shard_->Confirm(*burst_[0].flow);
     }
   }
   static Bytes Frame(const Bytes& payload) {

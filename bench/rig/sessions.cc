@@ -113,8 +113,13 @@ uint32_t Sessions::CollectAtClient(Wires& wires, SetupReport& report) {
       return;
     }
     Session& session = sessions_[received->tag];
-    confirmed += session.confirmed ? 0 : 1;
+    if (session.confirmed) return;
     session.confirmed = true;
+    ++confirmed;
+    // As a client does: the relay takes the session for confirmed when it has heard both sides.
+    const uint32_t index = received->tag;
+    SendOne(wires.client(),
+            [&](uint8_t* out) { return BuildStunRequest(ToListener(index), index, out); });
   });
   return confirmed;
 }

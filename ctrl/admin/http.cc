@@ -1,18 +1,15 @@
 #include "ctrl/admin/http.h"
 
-#include <atomic>
-#include <chrono>
 #include <optional>
 #include <string_view>
-#include <thread>
-#include <tuple>
 #include <utility>
 
-#include <arpa/inet.h>
-#include <civetweb.h>
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,72 +27,79 @@ const char* Reason(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 400:
+      return "Bad Request";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
     default:
       return "Service Unavailable";
   }
 }
 
-void Send(mg_connection* connection, const Answer& answer, bool with_body) {
-  std::string head = fmt::format(
+std::string Head(const Answer& answer) {
+  return fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
       "X-Content-Type-Options: nosniff\r\n{}Connection: close\r\n\r\n",
       answer.status, Reason(answer.status), answer.content_type, answer.body.size(),
       answer.status == 405 ? "Allow: GET, HEAD\r\n" : "");
-  if (with_body) head += answer.body;
-  mg_write(connection, head.data(), head.size());
 }
 
-// Called on civetweb's threads. Non-zero: the request has been answered.
-int OnRequest(mg_connection* connection) {
-  const mg_request_info* request = mg_get_request_info(connection);
-  const auto* pages = static_cast<const AdminPages*>(request->user_data);
-  std::string_view method = request->request_method;
-  bool get = method == "GET";
-  int status = 405;
-  try {
-    Answer answer{405, kPlain, "only GET and HEAD\n"};
-    if (get || method == "HEAD") answer = pages->Get(request->local_uri ? request->local_uri : "");
-    status = answer.status;
-    Send(connection, answer, method != "HEAD");
-  } catch (const std::exception& error) {  // none may pass through civetweb's C frames
-    log::Error("admin: {}", error.what());
-    status = 503;
-    Send(connection, {503, kPlain, "internal error, see the log\n"}, get);
+// The answer to a request line, head and body in one.
+std::string Answered(const AdminPages& pages, std::string_view line) {
+  const size_t target = line.find(' ');
+  const size_t version = line.rfind(' ');
+  if (target == version || !line.substr(version + 1).starts_with("HTTP/1.")) {
+    const Answer answer{400, kPlain, "not a request of HTTP/1\n"};
+    return Head(answer) + answer.body;
   }
-  return status;
+  const std::string_view method = line.substr(0, target);
+  std::string_view path = line.substr(target + 1, version - target - 1);
+  path = path.substr(0, path.find('?'));
+  Answer answer{405, kPlain, "only GET and HEAD\n"};
+  if (method == "GET" || method == "HEAD") answer = pages.Get(std::string(path));
+  return method == "HEAD" ? Head(answer) : Head(answer) + answer.body;
 }
 
-int OnLog(const mg_connection*, const char* message) {
-  log::Debug("admin: {}", message);
-  return 1;
-}
+struct SocketName {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
 
-bool MakeName(const std::string& address, uint16_t port, sockaddr_in& name) {
-  name.sin_family = AF_INET;
-  name.sin_port = htons(port);
-  return inet_pton(AF_INET, address.c_str(), &name.sin_addr) == 1;
-}
-
-// Why the address can not be bound: civetweb itself does not say.
-absl::Status TryToBind(const std::string& address, uint16_t port) {
-  std::string where = fmt::format("admin.listen: {}:{}", address, port);
-  sockaddr_in name{};
-  if (!MakeName(address, port, name)) {
-    return absl::InvalidArgumentError(where + ": not an IPv4 address");
+SocketName MakeName(const config::Endpoint& endpoint) {
+  SocketName name;
+  const std::string bytes = endpoint.address.bytes();
+  if (endpoint.address.is_v4()) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(name.storage);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(endpoint.ports.first);
+    memcpy(&v4.sin_addr, bytes.data(), bytes.size());
+    name.size = sizeof(v4);
+  } else {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(name.storage);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(endpoint.ports.first);
+    memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
+    name.size = sizeof(v6);
   }
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return name;
+}
+
+absl::StatusOr<int> Bind(const config::Endpoint& endpoint) {
+  std::string where = "admin.listen: " + endpoint.text();
+  const SocketName name = MakeName(endpoint);
+  int fd = socket(name.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return absl::UnavailableError(fmt::format("{}: {}", where, strerror(errno)));
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  bool bound =
-      bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0 && listen(fd, 1) == 0;
+  if (endpoint.address.is_v6()) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  if (bind(fd, name.get(), name.size) == 0 && listen(fd, SOMAXCONN) == 0) return fd;
   int error = errno;
   close(fd);
-  if (bound) return absl::OkStatus();
   const char* remedy = error == EADDRINUSE ? "stop the program that listens there or choose another"
                        : error == EADDRNOTAVAIL
                            ? "no interface has this address: add it or choose another"
@@ -103,6 +107,10 @@ absl::Status TryToBind(const std::string& address, uint16_t port) {
                                          : "choose another address";
   return absl::UnavailableError(
       fmt::format("{}: cannot bind ({}); {}", where, strerror(error), remedy));
+}
+
+timeval ToTimeval(std::chrono::milliseconds time) {
+  return {time.count() / 1000, time.count() % 1000 * 1000};
 }
 
 }  // namespace
@@ -159,63 +167,142 @@ Answer AdminPages::Bridges() const {
   return {200, kJson, view::BridgesJson(found, board_.Get())};
 }
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& address,
-                                                                uint16_t port,
-                                                                const AdminPages& pages,
-                                                                int request_timeout_ms) {
-  absl::Status status = TryToBind(address, port);
-  if (!status.ok()) return status;
-  static const unsigned initialised = mg_init_library(MG_FEATURES_DEFAULT);
-  (void)initialised;
-  std::string where = fmt::format("{}:{}", address, port);
-  std::string threads = fmt::format("{}", kThreads);
-  std::string queue = fmt::format("{}", kQueue);
-  std::string timeout = fmt::format("{}", request_timeout_ms);
-  const char* options[] = {"listening_ports",
-                           where.c_str(),  //
-                           "num_threads",
-                           threads.c_str(),  //
-                           "connection_queue",
-                           queue.c_str(),  //
-                           "max_request_size",
-                           "8192",  //
-                           "request_timeout_ms",
-                           timeout.c_str(),  //
-                           "enable_keep_alive",
-                           "no",  //
-                           "enable_auth_domain_check",
-                           "no",
-                           nullptr};
-  mg_callbacks callbacks{};
-  callbacks.begin_request = OnRequest;
-  callbacks.log_message = OnLog;
-  auto server = std::unique_ptr<AdminServer>(new AdminServer(address, port));
-  server->context_ = mg_start(&callbacks, const_cast<AdminPages*>(&pages), options);
-  if (server->context_ == nullptr) {
-    return absl::UnavailableError(fmt::format("admin.listen: {}: cannot serve there", where));
+// One connection: reads a request, answers it, ends. Deleted by AdminServer::Remove alone, as the
+// last thing that any of its methods does.
+class AdminServer::Client {
+ public:
+  Client(AdminServer& owner, uint64_t id, int fd) : owner_(owner), id_(id) {
+    event_base* base = owner_.base_.get();
+    events_ = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    deadline_.reset(evtimer_new(
+        base, [](int, short, void* self) { static_cast<Client*>(self)->End(); }, this));
+    bufferevent_setcb(
+        events_, [](bufferevent*, void* self) { static_cast<Client*>(self)->OnRead(); },
+        [](bufferevent*, void* self) { static_cast<Client*>(self)->OnWritten(); },
+        [](bufferevent*, short what, void* self) { static_cast<Client*>(self)->OnEvent(what); },
+        this);
+    bufferevent_setwatermark(events_, EV_READ, 0, kMaxRequestBytes);
+    bufferevent_enable(events_, EV_READ | EV_WRITE);
+    Wait();
   }
+  ~Client() { bufferevent_free(events_); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+ private:
+  void End() { owner_.Remove(id_); }
+
+  void Wait() {
+    const timeval patience = ToTimeval(owner_.patience_);
+    evtimer_add(deadline_.get(), &patience);
+  }
+
+  void OnRead() {
+    evbuffer* input = bufferevent_get_input(events_);
+    if (!answered_) {
+      const ssize_t end = evbuffer_search(input, "\r\n\r\n", 4, nullptr).pos;
+      const bool full = evbuffer_get_length(input) >= kMaxRequestBytes;
+      if (end < 0 && !full) return;
+      Send(end < 0 ? TooLong() : AnswerTo(input));
+    }
+    // Until the client closes: data that nobody has read would reset the connection, and the answer
+    // with it.
+    evbuffer_drain(input, evbuffer_get_length(input));
+  }
+
+  static std::string TooLong() {
+    const Answer answer{431, kPlain, "the request is too long\n"};
+    return Head(answer) + answer.body;
+  }
+
+  std::string AnswerTo(evbuffer* input) const {
+    size_t size = 0;
+    const std::unique_ptr<char, decltype(&free)> line(
+        evbuffer_readln(input, &size, EVBUFFER_EOL_CRLF_STRICT), free);
+    try {
+      return Answered(owner_.pages_, std::string_view(line.get(), size));
+    } catch (const std::exception& error) {  // none may pass through libevent's C frames
+      log::Error("admin: {}", error.what());
+      const Answer answer{503, kPlain, "internal error, see the log\n"};
+      return Head(answer) + answer.body;
+    }
+  }
+
+  void Send(const std::string& answer) {
+    answered_ = true;
+    bufferevent_write(events_, answer.data(), answer.size());
+    Wait();
+  }
+
+  void OnWritten() {
+    if (!answered_) return;
+    if (client_done_) return End();
+    shutdown(bufferevent_getfd(events_), SHUT_WR);
+  }
+
+  void OnEvent(short what) {
+    // A client may close its side right after the request.
+    client_done_ = (what & BEV_EVENT_EOF) != 0;
+    const bool unsent = evbuffer_get_length(bufferevent_get_output(events_)) != 0;
+    if (!client_done_ || !unsent) End();
+  }
+
+  AdminServer& owner_;
+  const uint64_t id_;
+  bufferevent* events_;
+  std::unique_ptr<event, Free> deadline_;
+  bool answered_ = false;
+  bool client_done_ = false;
+};
+
+AdminServer::AdminServer(const AdminPages& pages, std::chrono::milliseconds patience)
+    : pages_(pages), patience_(patience) {}
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
+    const config::Endpoint& listen, const AdminPages& pages, std::chrono::milliseconds patience) {
+  absl::StatusOr<int> fd = Bind(listen);
+  if (!fd.ok()) return fd.status();
+  auto server = std::unique_ptr<AdminServer>(new AdminServer(pages, patience));
+  AdminServer* self = server.get();
+  event_base* base = event_base_new();
+  self->base_.reset(base);
+  self->listener_.reset(evconnlistener_new(
+      base,
+      [](evconnlistener*, evutil_socket_t client, sockaddr*, int, void* owner) {
+        static_cast<AdminServer*>(owner)->OnAccept(client);
+      },
+      self, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, *fd));
+  self->stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (self->stop_fd_ < 0) {
+    return absl::UnavailableError(fmt::format("admin.listen: eventfd: {}", strerror(errno)));
+  }
+  self->stop_.reset(event_new(
+      base, self->stop_fd_, EV_READ,
+      [](int, short, void* loop) { event_base_loopbreak(static_cast<event_base*>(loop)); }, base));
+  event_add(self->stop_.get(), nullptr);
+  self->thread_ = std::thread([base] { event_base_dispatch(base); });
   return server;
 }
 
 AdminServer::~AdminServer() {
-  if (context_ == nullptr) return;
-  // civetweb's accepting thread looks for the end only when its poll() returns, every 2 s: a
-  // connection of our own makes it return at once.
-  std::atomic<bool> stopped{false};
-  std::thread poke([&] {
-    sockaddr_in name{};
-    if (!MakeName(address_, port_, name)) return;
-    while (!stopped) {
-      int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-      // That it is refused or in progress says nothing: what counts is the listener's wake-up.
-      std::ignore = connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name));
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      close(fd);
-    }
-  });
-  mg_stop(context_);
-  stopped = true;
-  poke.join();
+  if (thread_.joinable()) {
+    eventfd_write(stop_fd_, 1);
+    thread_.join();
+  }
+  clients_.clear();
+  stop_.reset();
+  if (stop_fd_ >= 0) close(stop_fd_);
+}
+
+void AdminServer::OnAccept(int fd) {
+  const uint64_t id = next_id_++;
+  clients_.emplace(id, std::make_unique<Client>(*this, id, fd));
+  if (clients_.size() >= kMaxClients) evconnlistener_disable(listener_.get());
+}
+
+void AdminServer::Remove(uint64_t id) {
+  clients_.erase(id);
+  evconnlistener_enable(listener_.get());
 }
 
 }  // namespace bridgehead::admin

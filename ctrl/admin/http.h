@@ -1,24 +1,30 @@
 // The admin address: /metrics, /healthz, /readyz and the JSON under /api/v1.
 //
-// civetweb serves it on threads of its own, so that neither a slow client nor an expensive scrape
-// holds up the event loop. Bounded on every side: kThreads connections served at once and kQueue
-// more waiting, 8 KiB of request, 5 s to send it, one request per connection, GET and HEAD alone.
+// An event loop on a thread of its own, so that neither a slow client nor an expensive scrape holds
+// up the main one. Bounded on every side: kMaxClients at once (more wait in the kernel's queue), 8
+// KiB of request, 5 s to send it and 5 s to take the answer, one request per connection, GET and
+// HEAD alone. Of HTTP/1.1 (RFC 9112) that is the request line; no header changes an answer.
 //
 // There is no authentication: the default address is the loopback interface's, and the answers
 // carry no secret. Bind another address only where the network is trusted.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
-#include <utility>
+#include <thread>
+
+#include <event2/event.h>
+#include <event2/listener.h>
 
 #include "absl/status/statusor.h"
 #include "ctrl/admin/counter_source.h"
 #include "ctrl/admin/metrics.h"
 #include "ctrl/admin/status_board.h"
-
-struct mg_context;
+#include "ctrl/config/address.h"
 
 namespace bridgehead::admin {
 
@@ -48,23 +54,40 @@ class AdminPages {
 
 class AdminServer {
  public:
-  static constexpr int kThreads = 8;
-  static constexpr int kQueue = 32;
-  static constexpr int kRequestTimeoutMs = 5000;
+  static constexpr size_t kMaxClients = 64;
+  static constexpr size_t kMaxRequestBytes = 8192;
+  static constexpr std::chrono::milliseconds kPatience{5000};
 
-  // `pages` outlives the server. Error: the address can not be bound.
+  // `listen` has one port; [::] does not take IPv4 clients. `pages` outlives the server. Error: the
+  // address can not be bound.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
-      const std::string& address, uint16_t port, const AdminPages& pages,
-      int request_timeout_ms = kRequestTimeoutMs);
-  ~AdminServer();  // waits for the requests being served
+      const config::Endpoint& listen, const AdminPages& pages,
+      std::chrono::milliseconds patience = kPatience);
+  ~AdminServer();  // cuts off who has not got all of an answer
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
  private:
-  AdminServer(std::string address, uint16_t port) : address_(std::move(address)), port_(port) {}
-  const std::string address_;
-  const uint16_t port_;
-  mg_context* context_ = nullptr;
+  class Client;
+  struct Free {
+    void operator()(event_base* base) const { event_base_free(base); }
+    void operator()(event* e) const { event_free(e); }
+    void operator()(evconnlistener* listener) const { evconnlistener_free(listener); }
+  };
+
+  AdminServer(const AdminPages& pages, std::chrono::milliseconds patience);
+  void OnAccept(int fd);
+  void Remove(uint64_t id);
+
+  const AdminPages& pages_;
+  const std::chrono::milliseconds patience_;
+  std::unique_ptr<event_base, Free> base_;
+  std::unique_ptr<evconnlistener, Free> listener_;
+  int stop_fd_ = -1;  // an eventfd: readable when the thread is to end
+  std::unique_ptr<event, Free> stop_;
+  uint64_t next_id_ = 1;
+  std::map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::thread thread_;  // the only one to touch what is above while it runs
 };
 
 }  // namespace bridgehead::admin

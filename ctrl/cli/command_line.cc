@@ -53,7 +53,7 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
   sessions->add_option("--bridge", options.bridge, "only those to this bridge")
       ->option_text("NAME");
   sessions->add_option("--client", options.client, "only those of this client address")
-      ->option_text("IPv4");
+      ->option_text("ADDRESS");
   sessions->add_option("--limit", options.limit, "at most this many")
       ->capture_default_str()
       ->check(CLI::Range(1u, 10'000'000u));

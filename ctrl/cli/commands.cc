@@ -115,12 +115,6 @@ int PrintCheckJson(const Options& options, const config::CheckResult& result,
   return result.ok() ? kOk : kRefused;
 }
 
-// IPv4 in network order; empty when it is no address.
-std::string ParseClient(const std::string& text) {
-  auto address = config::Address::Parse(text);
-  return address ? address->bytes() : "";
-}
-
 }  // namespace
 
 int Check(const Options& options, const Streams& streams) {
@@ -185,11 +179,13 @@ int Bridges(const Options& options, const Streams& streams) {
 int Sessions(const Options& options, const Streams& streams) {
   std::string client_bytes;
   if (!options.client.empty()) {
-    client_bytes = ParseClient(options.client);
-    if (client_bytes.empty()) {
-      streams.error(fmt::format("--client: got {}, expected an IPv4 address\n", options.client));
+    auto address = config::Address::Parse(options.client);
+    if (!address || address->NotAHost()) {
+      streams.error(fmt::format("--client: got {}{}, expected an IPv4 or IPv6 address\n",
+                                options.client, address ? ", " + *address->NotAHost() : ""));
       return kUsage;
     }
+    client_bytes = address->bytes();
   }
   absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + kRelaySocketName,
                                                         "bridgehead sessions", kConnectTimeoutMs);

@@ -1,6 +1,7 @@
 #include "ctrl/cli/text.h"
 
 #include <map>
+#include <utility>
 
 #include "ctrl/cli/format.h"
 #include "fmt/format.h"
@@ -109,23 +110,25 @@ std::string WorkersText(const CounterTotals& totals) {
   return "\n" + table.Text();
 }
 
-// Listeners or bridges.
-std::vector<Table::Column> TrafficColumns(const std::string& title) {
-  return {{title},
-          {"ADDRESS"},
-          {"SESSIONS", Align::kRight},
-          {"CREATED", Align::kRight},
-          {"TO BRIDGE", Align::kRight},
-          {"", Align::kRight},
-          {"TO CLIENT", Align::kRight},
-          {"", Align::kRight}};
+// Listeners or bridges. The columns between the address and the numbers are `more`.
+std::vector<Table::Column> TrafficColumns(const std::string& title,
+                                          const std::vector<Table::Column>& more = {}) {
+  std::vector<Table::Column> columns = {{title}, {"ADDRESS"}};
+  columns.insert(columns.end(), more.begin(), more.end());
+  for (const char* number : {"SESSIONS", "CREATED", "TO BRIDGE", "", "TO CLIENT", ""}) {
+    columns.push_back({number, Align::kRight});
+  }
+  return columns;
 }
 
-void AddTraffic(Table& table, const CounterTotals::Traffic& traffic, const std::string& address) {
-  table.Add({traffic.name, address, Thousands(traffic.sessions_active),
-             Thousands(traffic.sessions_created), Thousands(traffic.packets_to_bridge),
-             Bytes(traffic.bytes_to_bridge), Thousands(traffic.packets_to_client),
-             Bytes(traffic.bytes_to_client)});
+void AddTraffic(Table& table, const CounterTotals::Traffic& traffic, const std::string& address,
+                const std::vector<std::string>& more = {}) {
+  std::vector<std::string> row = {traffic.name, address};
+  row.insert(row.end(), more.begin(), more.end());
+  row.insert(row.end(), {Thousands(traffic.sessions_active), Thousands(traffic.sessions_created),
+                         Thousands(traffic.packets_to_bridge), Bytes(traffic.bytes_to_bridge),
+                         Thousands(traffic.packets_to_client), Bytes(traffic.bytes_to_client)});
+  table.Add(std::move(row));
 }
 
 std::string ListenersText(const view::Inputs& inputs) {
@@ -185,26 +188,34 @@ std::string DropsText(const CounterTotals& totals, bool all) {
 
 std::string BridgesText(const std::optional<CounterTotals>& totals,
                         const std::optional<api::CtrlStatus>& ctrl) {
-  std::map<std::string, std::string> addresses;
+  std::map<std::string, const api::Bridge*> configured;
+  bool prefixes = false;
   if (ctrl) {
     for (const api::Bridge& bridge : ctrl->bridges()) {
-      addresses[bridge.name()] = view::AddressText(bridge.address());
+      configured[bridge.name()] = &bridge;
+      prefixes = prefixes || !bridge.ufrag_prefix().empty();
     }
   }
-  Table table(TrafficColumns("BRIDGE"));
+  std::vector<Table::Column> more;
+  if (prefixes) more.push_back({"UFRAG PREFIX"});
+  Table table(TrafficColumns("BRIDGE", more));
+  auto add = [&](const CounterTotals::Traffic& traffic, const api::Bridge* bridge) {
+    // A bridge that was taken out of the configuration keeps its counters.
+    std::string address = bridge ? view::AddressText(bridge->address()) : ctrl ? "(removed)" : "";
+    std::vector<std::string> prefix;
+    if (prefixes) prefix.push_back(bridge ? bridge->ufrag_prefix() : "");
+    AddTraffic(table, traffic, address, prefix);
+  };
   if (totals) {
-    for (const auto& bridge : totals->bridges) {
-      // A bridge that was taken out of the configuration keeps its counters.
-      auto address = addresses.find(bridge.name);
-      bool known = address != addresses.end();
-      AddTraffic(table, bridge, known ? address->second : ctrl ? "(removed)" : "");
-      if (known) addresses.erase(address);
+    for (const auto& traffic : totals->bridges) {
+      auto bridge = configured.extract(traffic.name);
+      add(traffic, bridge ? bridge.mapped() : nullptr);
     }
   }
-  for (const auto& [name, address] : addresses) {
+  for (const auto& [name, bridge] : configured) {
     CounterTotals::Traffic none;
     none.name = name;
-    AddTraffic(table, none, address);
+    add(none, bridge);
   }
   return table.empty() ? "no bridges\n" : table.Text();
 }

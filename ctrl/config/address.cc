@@ -1,13 +1,50 @@
 #include "ctrl/config/address.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "fmt/format.h"
 
 namespace bridgehead::config {
 
 namespace {
 
-constexpr uint32_t Mask(uint8_t length) {
-  return length == 0 ? 0 : ~uint32_t{0} << (32 - length);
+// Byte `i` of the mask of a prefix.
+constexpr uint8_t MaskByte(size_t length, size_t i) {
+  const size_t bits = length > 8 * i ? std::min<size_t>(length - 8 * i, 8) : 0;
+  return static_cast<uint8_t>(0xff00 >> bits);
+}
+
+std::optional<std::array<uint8_t, 4>> ParseV4(std::string_view text) {
+  std::array<uint8_t, 4> octets{};
+  for (size_t i = 0; i < octets.size(); i++) {
+    const size_t end = i + 1 < octets.size() ? text.find('.') : text.size();
+    if (end == std::string_view::npos) return std::nullopt;
+    const auto octet = ParseDecimal(text.substr(0, end), 255);
+    if (!octet) return std::nullopt;
+    octets[i] = static_cast<uint8_t>(*octet);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return octets;
+}
+
+std::optional<std::array<uint8_t, 16>> ParseV6(std::string_view text) {
+  std::array<uint8_t, 16> bytes{};
+  char terminated[INET6_ADDRSTRLEN] = "";
+  if (text.size() >= sizeof(terminated) || text.find('\0') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  memcpy(terminated, text.data(), text.size());
+  if (inet_pton(AF_INET6, terminated, bytes.data()) != 1) return std::nullopt;
+  return bytes;
+}
+
+template <size_t kSize>
+std::string_view AsText(const std::array<uint8_t, kSize>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
@@ -34,17 +71,21 @@ Address Address::V4(uint32_t host_order) {
   return address;
 }
 
+std::optional<Address> Address::FromBytes(std::string_view bytes) {
+  if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  Address address;
+  address.size_ = static_cast<uint8_t>(bytes.size());
+  memcpy(address.bytes_.data(), bytes.data(), bytes.size());
+  return address;
+}
+
 std::optional<Address> Address::Parse(std::string_view text) {
-  uint32_t value = 0;
-  for (int part = 0; part < 4; part++) {
-    const size_t end = part < 3 ? text.find('.') : text.size();
-    if (end == std::string_view::npos) return std::nullopt;
-    const auto octet = ParseDecimal(text.substr(0, end), 255);
-    if (!octet) return std::nullopt;
-    value = value << 8 | static_cast<uint32_t>(*octet);
-    text.remove_prefix(part < 3 ? end + 1 : end);
+  if (text.find(':') == std::string_view::npos) {
+    const auto octets = ParseV4(text);
+    return octets ? FromBytes(AsText(*octets)) : std::nullopt;
   }
-  return V4(value);
+  const auto bytes = ParseV6(text);
+  return bytes ? FromBytes(AsText(*bytes)) : std::nullopt;
 }
 
 std::string Address::bytes() const {
@@ -52,33 +93,63 @@ std::string Address::bytes() const {
 }
 
 std::string Address::text() const {
-  if (!is_v4()) return "";
-  return fmt::format("{}.{}.{}.{}", bytes_[0], bytes_[1], bytes_[2], bytes_[3]);
+  char text[INET6_ADDRSTRLEN] = "";
+  if (!empty()) inet_ntop(is_v4() ? AF_INET : AF_INET6, bytes_.data(), text, sizeof(text));
+  return text;
 }
 
-uint32_t Address::v4() const {
-  return uint32_t{bytes_[0]} << 24 | uint32_t{bytes_[1]} << 16 | uint32_t{bytes_[2]} << 8 |
-         uint32_t{bytes_[3]};
+std::string_view Address::family() const {
+  return empty() ? "" : is_v4() ? "IPv4" : "IPv6";
+}
+
+Address Address::Network(uint8_t length) const {
+  Address network = *this;
+  for (size_t i = 0; i < size_; i++) network.bytes_[i] &= MaskByte(length, i);
+  return network;
+}
+
+Address Address::Last(uint8_t length) const {
+  Address last = *this;
+  for (size_t i = 0; i < size_; i++) last.bytes_[i] |= static_cast<uint8_t>(~MaskByte(length, i));
+  return last;
 }
 
 bool Address::IsLoopback() const {
-  return is_v4() && bytes_[0] == 127;
+  if (is_v4()) return bytes_[0] == 127;
+  return is_v6() && Network(127).IsUnspecified() && bytes_[15] == 1;
 }
 bool Address::IsUnspecified() const {
-  return is_v4() && v4() == 0;
+  return !empty() && bytes_ == std::array<uint8_t, 16>{};
 }
 bool Address::IsMulticast() const {
-  return is_v4() && (bytes_[0] & 0xf0) == 0xe0;
+  return is_v4() ? (bytes_[0] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
+}
+bool Address::IsLinkLocal() const {
+  return is_v6() && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+}
+bool Address::IsV4Mapped() const {
+  return is_v6() && Network(80).IsUnspecified() && bytes_[10] == 0xff && bytes_[11] == 0xff;
 }
 
 std::optional<std::string> Address::NotAHost() const {
-  if (!is_v4()) return std::nullopt;
+  if (empty()) return std::nullopt;
   if (IsUnspecified()) return "the unspecified address";
-  if (bytes_[0] == 0) return "an address of \"this network\" (0/8)";
-  if (IsLoopback()) return "a loopback address (127/8)";
-  if (IsMulticast()) return "a multicast address (224/4)";
-  if (v4() == 0xffffffff) return "the broadcast address";
-  if ((bytes_[0] & 0xf0) == 0xf0) return "a reserved address (240/4)";
+  if (is_v4()) {
+    if (bytes_[0] == 0) return "an address of \"this network\" (0/8)";
+    if (IsLoopback()) return "a loopback address (127/8)";
+    if (IsMulticast()) return "a multicast address (224/4)";
+    if (*this == Last(0)) return "the broadcast address";
+    if ((bytes_[0] & 0xf0) == 0xf0) return "a reserved address (240/4)";
+    return std::nullopt;
+  }
+  if (IsLoopback()) return "the loopback address";
+  if (IsMulticast()) return "a multicast address (ff00::/8)";
+  if (IsLinkLocal()) return "a link-local address (fe80::/10), which means nothing elsewhere";
+  if (IsV4Mapped()) {
+    return fmt::format("an IPv4-mapped address: write it as IPv4, {}",
+                       FromBytes(AsText(bytes_).substr(12))->text());
+  }
+  if (Network(96).IsUnspecified()) return "an IPv4-compatible address (::/96), which is obsolete";
   return std::nullopt;
 }
 
@@ -86,8 +157,9 @@ std::optional<Prefix> Prefix::Parse(std::string_view text) {
   const size_t slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;
   const auto address = Address::Parse(text.substr(0, slash));
-  const auto length = ParseDecimal(text.substr(slash + 1), 32);
-  if (!address || !length) return std::nullopt;
+  if (!address) return std::nullopt;
+  const auto length = ParseDecimal(text.substr(slash + 1), address->bits());
+  if (!length) return std::nullopt;
   return Prefix{*address, static_cast<uint8_t>(*length)};
 }
 
@@ -96,15 +168,7 @@ std::string Prefix::text() const {
 }
 
 bool Prefix::Contains(const Address& other) const {
-  if (!address.is_v4() || !other.is_v4()) return false;
-  return ((address.v4() ^ other.v4()) & Mask(length)) == 0;
-}
-
-Address Prefix::Network() const {
-  return Address::V4(address.v4() & Mask(length));
-}
-Address Prefix::Broadcast() const {
-  return Address::V4(address.v4() | ~Mask(length));
+  return !other.empty() && other.Network(length) == Network();
 }
 
 std::optional<PortRange> PortRange::Parse(std::string_view text) {
@@ -121,16 +185,18 @@ std::string PortRange::text() const {
 }
 
 std::optional<Endpoint> Endpoint::Parse(std::string_view text) {
-  const size_t colon = text.find(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  const auto address = Address::Parse(text.substr(0, colon));
-  const auto ports = PortRange::Parse(text.substr(colon + 1));
-  if (!address || !ports) return std::nullopt;
+  const bool bracketed = text.starts_with('[');
+  const size_t end = text.find(bracketed ? "]:" : ":");
+  if (end == std::string_view::npos) return std::nullopt;
+  const auto address = Address::Parse(text.substr(bracketed, end - bracketed));
+  const auto ports = PortRange::Parse(text.substr(end + (bracketed ? 2 : 1)));
+  if (!address || !ports || address->is_v6() != bracketed) return std::nullopt;
   return Endpoint{*address, *ports};
 }
 
 std::string Endpoint::text() const {
-  return fmt::format("{}:{}", address.text(), ports.text());
+  return address.is_v6() ? fmt::format("[{}]:{}", address.text(), ports.text())
+                         : fmt::format("{}:{}", address.text(), ports.text());
 }
 
 std::optional<MacAddress> MacAddress::Parse(std::string_view text) {

@@ -10,7 +10,8 @@ namespace bridgehead::config {
 
 namespace {
 
-constexpr size_t kMaxDeviceName = 15;  // IFNAMSIZ - 1
+constexpr size_t kMaxDeviceName = 15;     // IFNAMSIZ - 1
+constexpr uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200 section 5
 
 // Whether the kernel could have an interface of this name (dev_valid_name in net/core/dev.c).
 bool PlausibleDevice(const std::string& name) {
@@ -98,18 +99,34 @@ void CheckNextHop(const Port& port, const Address& address, const std::string& k
   }
 }
 
-void CheckStaticRouting(const Port& port, const std::string& path, Findings& findings) {
+// Whether an address is one that stands for its whole network: all host bits zero, or one (RFC 1122
+// section 3.2.1.3). IPv6 has no broadcast, but zeros are every router there (RFC 4291 section
+// 2.6.1). A network of one or two addresses has none to spare (RFC 3021, RFC 6164).
+bool StandsForNetwork(const Prefix& own) {
+  if (own.length + 2 > own.address.bits()) return false;
+  return own.address == own.Network() || (own.address.is_v4() && own.address == own.Last());
+}
+
+void CheckOwnAddresses(const Port& port, const std::string& path, Findings& findings) {
+  bool any_v6 = false;
   for (size_t i = 0; i < port.addresses.size(); i++) {
     const Prefix& own = port.addresses[i];
-    const bool network_names = own.length >= 1 && own.length <= 30;
-    if (own.length == 0 || own.address.NotAHost() ||
-        (network_names && (own.address == own.Network() || own.address == own.Broadcast()))) {
-      findings.Error(fmt::format("{}.addresses[{}]", path, i),
-                     fmt::format("got {}, expected a host's address in a network, such as "
-                                 "192.0.2.10/24",
-                                 own.text()));
-    }
+    any_v6 = any_v6 || own.address.is_v6();
+    if (own.length != 0 && !own.address.NotAHost() && !StandsForNetwork(own)) continue;
+    findings.Error(fmt::format("{}.addresses[{}]", path, i),
+                   fmt::format("got {}, expected a host's address in a network, such as "
+                               "192.0.2.10/24 or 2001:db8::10/64",
+                               own.text()));
   }
+  if (any_v6 && port.mtu < kLeastIpv6Mtu) {
+    findings.Error(path + ".mtu",
+                   fmt::format("got {} on a port with an IPv6 address, expected at least {}",
+                               port.mtu, kLeastIpv6Mtu));
+  }
+}
+
+void CheckStaticRouting(const Port& port, const std::string& path, Findings& findings) {
+  CheckOwnAddresses(port, path, findings);
   if (findings.HasErrorIn(path + ".addresses")) return;
   std::set<Prefix> routes;
   for (size_t i = 0; i < port.routes.size(); i++) {
@@ -122,6 +139,13 @@ void CheckStaticRouting(const Port& port, const std::string& path, Findings& fin
     } else if (!route.to.address.empty() && !routes.insert(route.to).second) {
       findings.Error(key + ".to", fmt::format("got {} a second time, expected one route to it",
                                               route.to.text()));
+    }
+    const bool both = !route.to.address.empty() && !route.via.empty();
+    if (both && route.to.address.bits() != route.via.bits()) {
+      findings.Error(key + ".via",
+                     fmt::format("got {} for {}, expected a gateway with an {} address",
+                                 route.via.text(), route.to.text(), route.to.address.family()));
+      continue;
     }
     CheckNextHop(port, route.via, key + ".via", findings);
   }

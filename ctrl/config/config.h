@@ -92,6 +92,7 @@ struct Limits {
 struct Bridge {
   std::string name;
   Address address;
+  std::string ufrag_prefix;  // what its ICE ufrags begin with; empty: not known
   bool operator==(const Bridge&) const = default;
 };
 
@@ -99,7 +100,7 @@ struct MediaListener {
   std::string name;
   Endpoint listen;
   NatMode nat = NatMode::kSource;
-  std::vector<std::string> bridges;  // names; exactly one in this version
+  std::vector<std::string> bridges;  // names; several are told apart by their ufrag prefixes
   uint16_t bridge_port = 0;  // at the bridge, for listen.ports.first; always set once loaded
   // The ports at the bridge that listen.ports map to, one to one.
   PortRange BridgePorts() const {
@@ -164,6 +165,7 @@ struct Finding {
 inline constexpr size_t kMaxFileBytes = 1024 * 1024;
 inline constexpr size_t kMaxErrors = 20;  // further ones are only counted
 inline constexpr size_t kMaxNameLength = 63;
+inline constexpr size_t kMaxUfragPrefixLength = 64;  // of a ufrag's 256 (RFC 8839 section 5.4)
 
 struct CheckResult {
   Config config;  // meaningful only when there are no errors

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <set>
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
@@ -24,10 +23,15 @@ absl::StatusOr<std::vector<Address>> KernelAddresses() {
   if (getifaddrs(&list) != 0) return absl::ErrnoToStatus(errno, "getifaddrs");
   std::vector<Address> addresses;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
-    sockaddr_in socket_address{};
-    memcpy(&socket_address, entry->ifa_addr, sizeof(socket_address));
-    addresses.push_back(Address::V4(ntohl(socket_address.sin_addr.s_addr)));
+    if (entry->ifa_addr == nullptr) continue;
+    const auto* bytes = reinterpret_cast<const char*>(entry->ifa_addr);
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      bytes += offsetof(sockaddr_in, sin_addr);
+      addresses.push_back(*Address::FromBytes({bytes, sizeof(in_addr)}));
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      bytes += offsetof(sockaddr_in6, sin6_addr);
+      addresses.push_back(*Address::FromBytes({bytes, sizeof(in6_addr)}));
+    }
   }
   freeifaddrs(list);
   return addresses;

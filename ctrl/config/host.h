@@ -5,7 +5,7 @@
 // NAT and listener addresses usually belong to a kernel interface. The kernel must then never use
 // their ports for a socket of its own: the answers would be redirected to the relay. So nat_ports,
 // and listeners' ports, must lie outside net.ipv4.ip_local_port_range or inside
-// net.ipv4.ip_local_reserved_ports.
+// net.ipv4.ip_local_reserved_ports. The kernel takes both for IPv6 sockets too.
 #pragma once
 
 #include <functional>

@@ -23,7 +23,9 @@ are errors. `bridgehead check FILE` says everything that is wrong with a file, e
 - A *name* is 1 to 63 letters, digits, `_`, `.` or `-`.
 - A *duration* is a whole number with `s`, `m` or `h`: `300s`, `5m`, `1h`.
 - *Ports* are one port or `first-last`, both included.
-- Addresses are IPv4 and name one host: not 0/8, 127/8, 224/4 or 240/4 where packets are forwarded.
+- Addresses are IPv4 or IPv6 and name one host where packets are forwarded: not 0/8, 127/8, 224/4 or
+  240/4; not ::/96, fe80::/10, ff00::/8 or ::ffff:0:0/96, which is IPv4 and to be written so. IPv6 with
+  a port stands in brackets, and the whole in quotes: `"[2001:db8::10]:10000"`.
 
 On reload: *live* keys take effect at once and touch no session; *relay restart* keys are refused by a
 running relay and take effect when bridgehead-relay starts again.
@@ -44,18 +46,20 @@ std::string TypeText(const Key& key) {
       return "duration";
     case Type::kName:
       return "name";
+    case Type::kUfragPrefix:
+      return fmt::format("1 to {} letters, digits, `+` or `/`", kMaxUfragPrefixLength);
     case Type::kText:
       return "text";
     case Type::kAddress:
-      return "IPv4 address";
+      return "address";
     case Type::kPrefix:
-      return "IPv4 address/prefix length";
+      return "address/prefix length";
     case Type::kPortRange:
       return "ports";
     case Type::kEndpoint:
-      return "IPv4:ports";
+      return "address:ports";
     case Type::kEndpointOrOff:
-      return "IPv4:port, or `off`";
+      return "address:port, or `off`";
     case Type::kMac:
       return "Ethernet address";
   }

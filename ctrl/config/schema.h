@@ -21,7 +21,9 @@ enum class Type {
   kBoolean,
   kChoice,
   kDuration,
-  kName,  // [A-Za-z0-9_.-], at most kMaxNameLength
+  kName,         // [A-Za-z0-9_.-], at most kMaxNameLength
+  kUfragPrefix,  // [A-Za-z0-9+/], ICE's characters (RFC 8839 section 5.4), at most
+                 // kMaxUfragPrefixLength
   kText,
   kAddress,
   kPrefix,

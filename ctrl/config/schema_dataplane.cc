@@ -87,7 +87,8 @@ std::vector<Key> DataplaneKeys() {
        .doc =
            "The relay's own addresses towards bridges in source NAT: what a bridge sees instead of "
            "the client's address. Each should be configured on the kernel interface that leads to "
-           "the bridges, which then answers ARP for it. Required when a listener has nat: source.",
+           "the bridges, which then answers ARP or neighbour solicitations for it. A listener with "
+           "nat: source needs at least one of the family of each of its bridges' addresses.",
        .source = "RFC 4787 REQ-2 (one client stays on one of them)",
        .set = [](Config& c,
                  const Value& v) { c.dataplane.nat_addresses.push_back(std::get<Address>(v)); }},
@@ -103,7 +104,7 @@ std::vector<Key> DataplaneKeys() {
            "workers. One source NAT session takes one, so addresses times ports is the most that "
            "can exist at a time. The kernel must not use them for sockets of its own: they have to "
            "be outside net.ipv4.ip_local_port_range or inside net.ipv4.ip_local_reserved_ports, "
-           "which is checked at start.",
+           "which hold for IPv6 too; this is checked at start.",
        .source = "RFC 6335 section 6 (system ports end at 1023)",
        .set = [](Config& c, const Value& v) { c.dataplane.nat_ports = std::get<PortRange>(v); }},
   };

@@ -114,8 +114,10 @@ std::vector<Key> VdevKeys() {
        .max = 9000,
        .default_text = "1500",
        .reload = Reload::kRelayRestart,
-       .doc = "Largest IP packet. vdev ports only: a device has its kernel interface's.",
-       .source = "RFC 791 (576 bytes: every host accepts that much)",
+       .doc =
+           "Largest IP packet; at least 1280 with an IPv6 address. vdev ports only: a device has "
+           "its kernel interface's.",
+       .source = "RFC 791 (576 bytes: every host accepts that much), RFC 8200 section 5 (1280)",
        .set = [](Config& c, const Value& v) { Last(c).mtu = Number(v); }},
       {.path = "dataplane.ports[].vlan",
        .type = Type::kInteger,
@@ -143,12 +145,15 @@ std::vector<Key> VdevKeys() {
       {.path = "dataplane.ports[].routes[].to",
        .type = Type::kPrefix,
        .required = true,
-       .doc = "The destination network; host bits must be zero. 0.0.0.0/0 is the default route.",
+       .doc = "The destination network; host bits must be zero. 0.0.0.0/0 and ::/0 are the default "
+              "routes.",
        .set = [](Config& c, const Value& v) { Last(c).routes.back().to = std::get<Prefix>(v); }},
       {.path = "dataplane.ports[].routes[].via",
        .type = Type::kAddress,
        .required = true,
-       .doc = "The gateway: an address in one of the port's networks, not the port's own.",
+       .doc =
+           "The gateway: an address in one of the port's networks, not the port's own, and of the "
+           "family of `to`.",
        .set = [](Config& c, const Value& v) { Last(c).routes.back().via = std::get<Address>(v); }},
       {.path = "dataplane.ports[].neighbours",
        .list = true,

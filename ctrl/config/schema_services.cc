@@ -52,9 +52,10 @@ std::vector<Key> TimeoutAndLimitKeys() {
        .min = 1,
        .max = 16777216,
        .default_text = "1024",
-       .doc =
-           "Sessions of one client address. Large networks behind one address need many: about two "
-           "for each participant. Beyond it packets are dropped as source_limit.",
+       .doc = "Sessions of one client address; in IPv6 of one /64, since whoever has one address "
+              "there has them all. Large networks behind one address need many: about two for each "
+              "participant. Beyond it packets are dropped as source_limit.",
+       .source = "RFC 6177 (an end site has a /64 at least)",
        .set = [](Config& c, const Value& v) { c.limits.sessions_per_source = Number(v); }},
       {.path = "limits.unconfirmed",
        .type = Type::kInteger,
@@ -99,6 +100,20 @@ std::vector<Key> MediaKeys() {
        .required = true,
        .doc = "Where it receives media. Not an address of a listener or of nat_addresses.",
        .set = [](Config& c, const Value& v) { c.bridges.back().address = std::get<Address>(v); }},
+      {.path = "bridges[].ufrag_prefix",
+       .type = Type::kUfragPrefix,
+       .default_note = "none: not known",
+       .doc =
+           "What the ICE ufrags of the bridge begin with, as its own configuration says "
+           "(videobridge.ice.ufrag-prefix of a Jitsi Videobridge, which needs a value of its own "
+           "on each bridge). A client's first packet names the ufrag, and so the bridge. Of the "
+           "bridges of one listener none may have a prefix that another one's begins with: a "
+           "Jitsi Videobridge goes on with digits 0-9a-v, so jvb1 and jvb12 are ambiguous, jvb1/ "
+           "and jvb12/ are not. A bridge with a prefix gets no client with another ufrag "
+           "(stun_unknown_ufrag).",
+       .source = "RFC 8839 section 5.4 (ice-char), RFC 8445 section 7.2.2 (USERNAME)",
+       .set = [](Config& c,
+                 const Value& v) { c.bridges.back().ufrag_prefix = std::get<std::string>(v); }},
       {.path = "media",
        .list = true,
        .min_items = 1,
@@ -117,16 +132,18 @@ std::vector<Key> MediaKeys() {
        .max = 65535,
        .required = true,
        .doc =
-           "IPv4:port or IPv4:first-last. The address should be configured on a kernel interface, "
-           "which then answers ARP for it; other services may share it on other ports. Listeners "
-           "must not overlap, nor lie within nat_ports on a NAT address.",
+           "Address and port, or ports first-last; IPv6 as \"[2001:db8::10]:10000\". The address "
+           "should be configured on a kernel interface, which then answers ARP or neighbour "
+           "solicitations for it; other services may share it on other ports. Listeners must not "
+           "overlap, nor lie within nat_ports on a NAT address.",
        .set = [](Config& c, const Value& v) { c.media.back().listen = std::get<Endpoint>(v); }},
       {.path = "media[].nat",
        .type = Type::kChoice,
        .choices = {"source", "destination"},
        .required = true,
        .doc = "source: the bridge sees one of nat_addresses; works in every topology. destination: "
-              "the bridge sees the client's own address, and must route back through the relay.",
+              "the bridge sees the client's own address, so both are of one family, and must route "
+              "back through the relay.",
        .set = [](Config& c,
                  const Value& v) { c.media.back().nat = static_cast<NatMode>(Number(v)); }},
       {.path = "media[].bridges",
@@ -135,7 +152,10 @@ std::vector<Key> MediaKeys() {
        .min_items = 1,
        .max_items = kMaxBridges,
        .required = true,
-       .doc = "The bridges that the listener leads to. Exactly one in this version.",
+       .doc =
+           "The bridges that the listener leads to: one, or several at different addresses that "
+           "each have a ufrag_prefix. An IPv6 listener with nat: source may lead to IPv4 bridges; "
+           "an IPv4 listener leads to IPv4 bridges only.",
        .set = [](Config& c,
                  const Value& v) { c.media.back().bridges.push_back(std::get<std::string>(v)); }},
       {.path = "media[].bridge_port",
@@ -170,8 +190,10 @@ std::vector<Key> ServiceKeys() {
                   .max = 65535,
                   .default_text = "127.0.0.1:9100",
                   .reload = Reload::kLive,
-                  .doc = "IPv4:port, or off. It has neither encryption nor passwords: keep it on a "
-                         "loopback or management address. 0.0.0.0 is a warning.",
+                  .doc =
+                      "Address and port, IPv6 as \"[::1]:9100\", or off. It has neither encryption "
+                      "nor passwords: keep it on a loopback or management address. 0.0.0.0 and "
+                      "[::] are a warning.",
                   .set = [](Config& c, const Value& v) {
                     if (const auto* endpoint = std::get_if<Endpoint>(&v)) {
                       c.admin.listen = *endpoint;

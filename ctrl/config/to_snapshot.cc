@@ -75,6 +75,7 @@ void FillServices(const Config& config, api::Snapshot& snapshot) {
     api::Bridge& message = *snapshot.add_bridges();
     message.set_name(bridge.name);
     message.set_address(bridge.address.bytes());
+    message.set_ufrag_prefix(bridge.ufrag_prefix);
   }
   for (const MediaListener& listener : config.media) {
     api::MediaListener& message = *snapshot.add_media();
@@ -83,7 +84,7 @@ void FillServices(const Config& config, api::Snapshot& snapshot) {
     SetRange(listener.listen.ports, *message.mutable_ports());
     message.set_nat(listener.nat == NatMode::kSource ? api::MediaListener::NAT_SOURCE
                                                      : api::MediaListener::NAT_DESTINATION);
-    message.set_bridge(listener.bridges.at(0));
+    for (const std::string& bridge : listener.bridges) message.add_bridges(bridge);
     message.set_bridge_first_port(listener.bridge_port);
   }
 }

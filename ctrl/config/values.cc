@@ -56,6 +56,24 @@ ParsedValue Name(const Key& key, const YamlNode& node) {
   return good ? Good(node.text) : Bad(key, node.Describe());
 }
 
+// A colon gets its reason: bridges' own samples of a prefix have one.
+ParsedValue UfragPrefix(const Key& key, const YamlNode& node) {
+  const std::string& text = node.text;
+  if (text.find(':') != std::string::npos) {
+    return Bad(key, fmt::format("{}, with a colon, at which the bridge itself splits USERNAME and "
+                                "which browsers refuse",
+                                node.Describe()));
+  }
+  if (text.size() > kMaxUfragPrefixLength) {
+    return Bad(key, fmt::format("a prefix of {} characters", text.size()));
+  }
+  const bool good = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/';
+  });
+  return good ? Good(text) : Bad(key, node.Describe());
+}
+
 ParsedValue Ports(const Key& key, const YamlNode& node) {
   const auto ports = PortRange::Parse(node.text);
   if (!ports || ports->first < key.min || ports->last > key.max) return Bad(key, node.Describe());
@@ -89,6 +107,9 @@ ParsedValue EndpointValue(const Key& key, const YamlNode& node) {
 ParsedValue PrefixValue(const Key& key, const YamlNode& node) {
   const auto prefix = Prefix::Parse(node.text);
   if (!prefix) return Bad(key, node.Describe());
+  if (prefix->address.IsV4Mapped()) {
+    return Bad(key, fmt::format("{}, {}", node.text, *prefix->address.NotAHost()));
+  }
   return Good(*prefix);
 }
 
@@ -118,18 +139,22 @@ std::string Expected(const Key& key) {
       return fmt::format("a duration from {}s to {}s, such as 300s, 5m or 1h", key.min, key.max);
     case Type::kName:
       return fmt::format("a name of 1 to {} letters, digits, '_', '.' or '-'", kMaxNameLength);
+    case Type::kUfragPrefix:
+      return fmt::format("1 to {} letters, digits, '+' or '/', as ICE allows in a ufrag",
+                         kMaxUfragPrefixLength);
     case Type::kText:
       return "text";
     case Type::kAddress:
-      return "the IPv4 address of a host, such as 192.0.2.10";
+      return "the address of a host, such as 192.0.2.10 or 2001:db8::10";
     case Type::kPrefix:
-      return "an IPv4 address and prefix length, such as 192.0.2.10/24";
+      return "an address and prefix length, such as 192.0.2.10/24 or 2001:db8::10/64";
     case Type::kPortRange:
       return fmt::format("a port or ports FIRST-LAST from {} to {}", key.min, key.max);
     case Type::kEndpoint:
-      return "IPv4:port or IPv4:first-last of a host, such as 192.0.2.10:10000-10050";
+      return "a host's address and port or first-last, such as 192.0.2.10:10000-10050 or "
+             "\"[2001:db8::10]:10000\" (in quotes)";
     case Type::kEndpointOrOff:
-      return "IPv4:port, such as 127.0.0.1:9100, or off";
+      return "an address and port, such as 127.0.0.1:9100 or \"[::1]:9100\" (in quotes), or off";
     case Type::kMac:
       return "a host's Ethernet address, such as 02:00:00:00:00:01";
   }
@@ -159,6 +184,8 @@ ParsedValue ParseValue(const Key& key, const YamlNode& node) {
       return Duration(key, node);
     case Type::kName:
       return Name(key, node);
+    case Type::kUfragPrefix:
+      return UfragPrefix(key, node);
     case Type::kText:
       if (node.text.empty()) return Bad(key, node.Describe());
       return Good(node.text);

@@ -237,6 +237,14 @@ void CheckBytes(std::string_view text, std::vector<YamlProblem>& problems) {
   }
 }
 
+// Whether the colon at `position` may belong to an IPv6 address: after its bracket, with which YAML
+// opens a list, or after another colon, where YAML takes it for the end of a key.
+bool EndsAnIpv6Address(std::string_view text, int position) {
+  if (position < 1 || static_cast<size_t>(position) >= text.size()) return false;
+  const auto at = static_cast<size_t>(position);
+  return text[at] == ':' && (text[at - 1] == ']' || text[at - 1] == ':');
+}
+
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -282,9 +290,12 @@ YamlDocument ReadYaml(std::string_view text) {
     }
     document.readable = true;
   } catch (const YAML::Exception& error) {
-    document.problems.push_back(
-        {At(error.mark), "yaml",
-         fmt::format("got a syntax error ({}), expected YAML", Printable(error.msg))});
+    std::string message =
+        fmt::format("got a syntax error ({}), expected YAML", Printable(error.msg));
+    if (EndsAnIpv6Address(text, error.mark.pos)) {
+      message += "; \"[2001:db8::10]:10000\" and \"2001:db8::\" stand in quotes";
+    }
+    document.problems.push_back({At(error.mark), "yaml", std::move(message)});
   }
   return document;
 }

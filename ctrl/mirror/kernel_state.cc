@@ -83,14 +83,17 @@ KernelState::Effect KernelState::AddRoute(const Route& route, uint16_t flags) {
     return Effect{};
   }
   Entry<Route> entry{route, generation};
+  bool v6 = route.prefix.is_v6();  // knows no prepending
+  bool dumped = (flags & NLM_F_MULTI) != 0;
   if ((flags & NLM_F_REPLACE) != 0 && !entries.empty()) {
     entries.front() = entry;
-  } else if ((flags & (NLM_F_APPEND | NLM_F_EXCL | NLM_F_MULTI)) != 0 || entries.empty()) {
+  } else if (v6 || dumped || (flags & (NLM_F_APPEND | NLM_F_EXCL)) != 0 || entries.empty()) {
     entries.push_back(entry);
   } else {
     entries.insert(entries.begin(), entry);  // "ip route prepend"
   }
-  return Effect{.changed = true};
+  // Beside others, an IPv6 route may be one of its own or all of them with one more next hop.
+  return Effect{.changed = true, .routes_stale = v6 && !dumped && entries.size() > 1};
 }
 
 KernelState::Effect KernelState::RemoveRoute(const Route& route) {
@@ -105,8 +108,10 @@ KernelState::Effect KernelState::RemoveRoute(const Route& route) {
                       });
   };
   size_t removed = std::erase_if(found->second, alike);
-  if (found->second.empty()) routes_.erase(found);
-  return Effect{.changed = removed != 0, .routes_stale = removed == 0};
+  bool others = !found->second.empty();
+  if (!others) routes_.erase(found);
+  return Effect{.changed = removed != 0,
+                .routes_stale = removed == 0 || (others && route.prefix.is_v6())};
 }
 
 KernelState::Effect KernelState::AddNeighbour(const Neighbour& neighbour) {
@@ -145,7 +150,7 @@ bool KernelState::EndDump(Section section) {
   return removed != 0;
 }
 
-bool KernelState::HasAddress(uint32_t address) const {
+bool KernelState::HasAddress(const Address& address) const {
   return std::any_of(addresses_.begin(), addresses_.end(),
                      [&](const auto& e) { return e.first.address == address; });
 }

@@ -33,8 +33,9 @@ class KernelState {
  public:
   struct Effect {
     bool changed = false;  // something that a routing snapshot may depend on
-    // The kernel removes IPv4 routes without a word when an interface or an address goes away or a
-    // next hop object changes: the routes have to be dumped again.
+    // The routes have to be dumped again: the kernel removes IPv4 routes without a word when an
+    // interface or an address goes away or a next hop object changes, and a word about one next hop
+    // of an IPv6 route does not always say what became of the others.
     bool routes_stale = false;
   };
 
@@ -49,7 +50,7 @@ class KernelState {
   struct RouteKey {
     Table table;
     uint8_t prefix_length;
-    uint32_t prefix;
+    Address prefix;
     uint32_t metric;
     auto operator<=>(const RouteKey&) const = default;
   };
@@ -58,14 +59,14 @@ class KernelState {
     T value;
     uint64_t generation = 0;
   };
-  using NeighbourKey = std::pair<uint32_t, uint32_t>;  // ifindex, address
+  using NeighbourKey = std::pair<uint32_t, Address>;  // ifindex, address
 
   const std::map<uint32_t, Entry<Link>>& links() const { return links_; }
   const std::map<LinkAddress, uint64_t>& addresses() const { return addresses_; }
   const std::map<RouteKey, std::vector<Entry<Route>>>& routes() const { return routes_; }
   const std::map<NeighbourKey, Entry<Neighbour>>& neighbours() const { return neighbours_; }
   bool over_limit() const { return over_limit_; }
-  bool HasAddress(uint32_t address) const;
+  bool HasAddress(const Address& address) const;
 
  private:
   static size_t Index(Section section) { return static_cast<size_t>(section); }

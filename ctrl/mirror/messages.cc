@@ -24,6 +24,17 @@ constexpr size_t kMacBytes = 6;
 // The bytes of one attribute, or of a list of attributes.
 using Bytes = std::string_view;
 
+// The families whose messages are the mirror's business. Others may have shorter headers.
+bool IsIp(uint8_t family) {
+  return family == AF_INET || family == AF_INET6;
+}
+
+// All zeros: what a default route's destination is.
+Address Unspecified(uint8_t family) {
+  constexpr char kZeros[16] = {};
+  return *Address::FromBytes({kZeros, family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr)});
+}
+
 absl::Status Malformed(std::string_view what) {
   return absl::InvalidArgumentError(fmt::format("malformed netlink message: {}", what));
 }
@@ -74,11 +85,16 @@ class Attributes {
     out = Load<T>(values_[type].data());
     return absl::OkStatus();
   }
-  absl::Status ReadIpv4(size_t type, std::string_view name, uint32_t& out) const {
-    uint32_t wire = htonl(out);
-    absl::Status status = Read(type, name, wire);
-    if (status.ok()) out = ntohl(wire);
-    return status;
+  // Likewise. An address of another family is malformed.
+  absl::Status ReadAddress(size_t type, std::string_view name, uint8_t family, Address& out) const {
+    if (!present_[type]) return absl::OkStatus();
+    std::optional<Address> address = Address::FromBytes(values_[type]);
+    if (!address || address->is_v4() != (family == AF_INET)) {
+      return Malformed(
+          fmt::format("{} of {} bytes in family {}", name, values_[type].size(), family));
+    }
+    out = *address;
+    return absl::OkStatus();
   }
 
  private:
@@ -96,6 +112,12 @@ absl::StatusOr<Attributes> Open(const nlmsghdr& message, Header& header) {
   const char* base = reinterpret_cast<const char*>(&message);
   header = Load<Header>(base + NLMSG_HDRLEN);
   return Attributes::Parse(Bytes(base + fixed, message.nlmsg_len - fixed));
+}
+
+// The family that the message's header opens with; AF_UNSPEC when there is not even that.
+uint8_t FamilyOf(const nlmsghdr& message) {
+  if (message.nlmsg_len <= NLMSG_HDRLEN) return AF_UNSPEC;
+  return Load<uint8_t>(reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN);
 }
 
 // A name the kernel terminates with NUL, checked.
@@ -124,12 +146,14 @@ absl::Status ParseVlan(Bytes link_info, uint16_t& vlan) {
   return absl::OkStatus();
 }
 
-absl::Status ReadGateway(const Attributes& attributes, NextHop& hop) {
+absl::Status ReadGateway(const Attributes& attributes, uint8_t family, NextHop& hop) {
   hop.foreign_gateway = attributes.Has(RTA_VIA);
-  return attributes.ReadIpv4(RTA_GATEWAY, "RTA_GATEWAY", hop.gateway);
+  absl::Status status = attributes.ReadAddress(RTA_GATEWAY, "RTA_GATEWAY", family, hop.gateway);
+  if (hop.gateway.IsUnspecified()) hop.gateway = Address();
+  return status;
 }
 
-absl::StatusOr<std::vector<NextHop>> ParseMultipath(Bytes bytes) {
+absl::StatusOr<std::vector<NextHop>> ParseMultipath(Bytes bytes, uint8_t family) {
   std::vector<NextHop> hops;
   while (!bytes.empty()) {
     if (bytes.size() < sizeof(rtnexthop)) return Malformed("RTA_MULTIPATH ends in a next hop");
@@ -144,21 +168,22 @@ absl::StatusOr<std::vector<NextHop>> ParseMultipath(Bytes bytes) {
     NextHop& hop = hops.emplace_back();
     hop.ifindex = static_cast<uint32_t>(header.rtnh_ifindex);
     hop.dead = (header.rtnh_flags & RTNH_F_DEAD) != 0;
-    absl::Status status = ReadGateway(*attributes, hop);
+    absl::Status status = ReadGateway(*attributes, family, hop);
     if (!status.ok()) return status;
     bytes.remove_prefix(std::min<size_t>(RTNH_ALIGN(header.rtnh_len), bytes.size()));
   }
   return hops;
 }
 
-std::optional<Table> TableOf(uint32_t number) {
+std::optional<Table> TableOf(uint32_t number, uint8_t family) {
   switch (number) {
     case RT_TABLE_LOCAL:
       return Table::kLocal;
     case RT_TABLE_MAIN:
       return Table::kMain;
     case RT_TABLE_DEFAULT:
-      return Table::kDefault;
+      if (family == AF_INET) return Table::kDefault;
+      return std::nullopt;
     default:
       return std::nullopt;
   }
@@ -173,7 +198,8 @@ absl::Status ReadRouteMtu(const Attributes& attributes, uint32_t& mtu) {
 
 absl::Status ReadNextHops(const rtmsg& header, const Attributes& attributes, Route& route) {
   if (attributes.Has(RTA_MULTIPATH)) {
-    absl::StatusOr<std::vector<NextHop>> hops = ParseMultipath(attributes.Get(RTA_MULTIPATH));
+    absl::StatusOr<std::vector<NextHop>> hops =
+        ParseMultipath(attributes.Get(RTA_MULTIPATH), header.rtm_family);
     if (!hops.ok()) return hops.status();
     route.next_hops = *std::move(hops);
     return absl::OkStatus();
@@ -181,7 +207,7 @@ absl::Status ReadNextHops(const rtmsg& header, const Attributes& attributes, Rou
   NextHop hop;
   hop.dead = (header.rtm_flags & RTNH_F_DEAD) != 0;
   absl::Status status = attributes.Read(RTA_OIF, "RTA_OIF", hop.ifindex);
-  if (status.ok()) status = ReadGateway(attributes, hop);
+  if (status.ok()) status = ReadGateway(attributes, header.rtm_family, hop);
   if (status.ok() && hop.ifindex != 0) route.next_hops.push_back(hop);
   return status;
 }
@@ -218,65 +244,79 @@ absl::StatusOr<std::optional<Link>> ParseLink(const nlmsghdr& message) {
 }
 
 absl::StatusOr<std::optional<LinkAddress>> ParseAddress(const nlmsghdr& message) {
+  if (!IsIp(FamilyOf(message))) return std::nullopt;
   ifaddrmsg header{};
   absl::StatusOr<Attributes> attributes = Open(message, header);
   if (!attributes.ok()) return attributes.status();
-  if (header.ifa_family != AF_INET) return std::nullopt;
-  if (header.ifa_prefixlen > 32) return Malformed("address with a prefix over 32 bits");
   LinkAddress address;
   address.ifindex = header.ifa_index;
   address.prefix_length = header.ifa_prefixlen;
   // On a point-to-point link IFA_ADDRESS is the far end; IFA_LOCAL is always this end.
   size_t type = attributes->Has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS;
-  absl::Status status = attributes->ReadIpv4(type, "IFA_LOCAL", address.address);
+  absl::Status status =
+      attributes->ReadAddress(type, "IFA_LOCAL", header.ifa_family, address.address);
   if (!status.ok()) return status;
-  if (address.address == 0) return std::nullopt;
+  if (address.address.empty() || address.address.IsUnspecified()) return std::nullopt;
+  if (address.prefix_length > address.address.bits()) {
+    return Malformed(fmt::format("address with a prefix of {} bits", address.prefix_length));
+  }
+  if (address.address.IsLinkLocal()) return std::nullopt;
   return address;
 }
 
 absl::StatusOr<std::optional<Route>> ParseRoute(const nlmsghdr& message) {
+  if (!IsIp(FamilyOf(message))) return std::nullopt;
   rtmsg header{};
   absl::StatusOr<Attributes> attributes = Open(message, header);
   if (!attributes.ok()) return attributes.status();
-  // A route for one type of service never carries media sent with another; a clone is a cache
-  // entry.
-  if (header.rtm_family != AF_INET || header.rtm_tos != 0 || (header.rtm_flags & RTM_F_CLONED)) {
+  // A route for one type of service never carries media sent with another, nor one for certain
+  // sources everybody's; a clone is a cache entry.
+  if (header.rtm_tos != 0 || header.rtm_src_len != 0 || (header.rtm_flags & RTM_F_CLONED)) {
     return std::nullopt;
   }
   uint32_t table = header.rtm_table;
   absl::Status status = attributes->Read(RTA_TABLE, "RTA_TABLE", table);
   if (!status.ok()) return status;
-  std::optional<Table> known = TableOf(table);
+  std::optional<Table> known = TableOf(table, header.rtm_family);
   if (!known) return std::nullopt;
-  if (header.rtm_dst_len > 32) return Malformed("route with a prefix over 32 bits");
 
   Route route;
   route.table = *known;
+  route.prefix = Unspecified(header.rtm_family);
   route.prefix_length = header.rtm_dst_len;
   route.unicast = header.rtm_type == RTN_UNICAST;
-  status = attributes->ReadIpv4(RTA_DST, "RTA_DST", route.prefix);
+  status = attributes->ReadAddress(RTA_DST, "RTA_DST", header.rtm_family, route.prefix);
   if (status.ok()) status = attributes->Read(RTA_PRIORITY, "RTA_PRIORITY", route.metric);
   if (status.ok()) status = ReadRouteMtu(*attributes, route.mtu);
   if (status.ok()) status = ReadNextHops(header, *attributes, route);
   if (!status.ok()) return status;
-  uint32_t mask = route.prefix_length == 0 ? 0 : ~uint32_t{0} << (32 - route.prefix_length);
-  if ((route.prefix & ~mask) != 0) return Malformed("route with bits beyond its prefix");
+  if (route.prefix_length > route.prefix.bits()) {
+    return Malformed(fmt::format("route with a prefix of {} bits", route.prefix_length));
+  }
+  if (route.prefix != route.prefix.Network(route.prefix_length)) {
+    return Malformed("route with bits beyond its prefix");
+  }
+  bool link_local = route.prefix.IsLinkLocal() && route.prefix_length >= 10;  // fe80::/10
+  if (link_local || route.prefix.IsMulticast()) return std::nullopt;
   return route;
 }
 
 absl::StatusOr<std::optional<Neighbour>> ParseNeighbour(const nlmsghdr& message) {
+  if (!IsIp(FamilyOf(message))) return std::nullopt;
   ndmsg header{};
   absl::StatusOr<Attributes> attributes = Open(message, header);
   if (!attributes.ok()) return attributes.status();
-  if (header.ndm_family != AF_INET || (header.ndm_flags & NTF_PROXY) != 0) return std::nullopt;
+  if ((header.ndm_flags & NTF_PROXY) != 0) return std::nullopt;
   if (header.ndm_ifindex <= 0) return Malformed("neighbour without an interface");
   Neighbour neighbour;
   neighbour.ifindex = static_cast<uint32_t>(header.ndm_ifindex);
-  absl::Status status = attributes->ReadIpv4(NDA_DST, "NDA_DST", neighbour.address);
+  absl::Status status =
+      attributes->ReadAddress(NDA_DST, "NDA_DST", header.ndm_family, neighbour.address);
   if (!status.ok()) return status;
   // Multicast and broadcast entries are the kernel's own bookkeeping: no next hop has such an
   // address.
-  if (neighbour.address == 0 || neighbour.address >= 0xe0000000) return std::nullopt;
+  const Address& address = neighbour.address;
+  if (address.empty() || (address.NotAHost() && !address.IsLinkLocal())) return std::nullopt;
   constexpr unsigned kUsable =
       NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
   Bytes mac = attributes->Get(NDA_LLADDR);

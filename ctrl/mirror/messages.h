@@ -3,9 +3,11 @@
 // Parsing is strict: every length is checked before the bytes behind it are read, an attribute of
 // another size than its type has is an error, and so is one that ends past its message. A message
 // that is well-formed but none of the mirror's business (another address family, another table, a
-// bridge port's link message) parses to nullopt.
+// bridge port's link message) parses to nullopt. So does what only the kernel itself needs: the
+// machine's link-local addresses, and routes to link-local or multicast destinations, which no
+// packet of the relay has. Link-local gateways and neighbours are IPv6's ordinary next hops.
 //
-// IPv4 addresses are host-order integers here; MAC addresses are 6 bytes or empty.
+// MAC addresses are 6 bytes or empty.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +18,11 @@
 #include <linux/netlink.h>
 
 #include "absl/status/statusor.h"
+#include "ctrl/config/address.h"
 
 namespace bridgehead::mirror {
+
+using config::Address;
 
 struct Link {
   uint32_t ifindex = 0;
@@ -33,25 +38,26 @@ struct Link {
 
 struct LinkAddress {
   uint32_t ifindex = 0;
-  uint32_t address = 0;  // this machine's own
+  Address address;  // this machine's own
   uint8_t prefix_length = 0;
   auto operator<=>(const LinkAddress&) const = default;
 };
 
 struct NextHop {
   uint32_t ifindex = 0;
-  uint32_t gateway = 0;          // 0: on link
-  bool foreign_gateway = false;  // the gateway is not an IPv4 address (RFC 8950)
+  Address gateway;               // empty: on link
+  bool foreign_gateway = false;  // the gateway is of another family than the route (RFC 8950)
   bool dead = false;             // its interface is down
   bool operator==(const NextHop&) const = default;
 };
 
-// The tables the kernel asks, in this order, when no policy rules were added.
+// The tables the kernel asks, in this order, when no policy rules were added. IPv6 has no default
+// table.
 enum class Table : uint8_t { kLocal = 0, kMain = 1, kDefault = 2 };
 
 struct Route {
   Table table = Table::kMain;
-  uint32_t prefix = 0;
+  Address prefix;  // host bits are zero
   uint8_t prefix_length = 0;
   uint32_t metric = 0;             // lower wins
   bool unicast = false;            // false: blackhole, unreachable, prohibit, local, broadcast, ...
@@ -62,7 +68,7 @@ struct Route {
 
 struct Neighbour {
   uint32_t ifindex = 0;
-  uint32_t address = 0;
+  Address address;
   bool usable = false;  // `mac` can be sent to
   bool failed = false;  // the kernel asked and got no answer
   std::string mac;

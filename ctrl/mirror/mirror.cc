@@ -31,7 +31,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint16_t kDumpTypes[kSectionCount] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE,
                                                 RTM_GETNEIGH};
-constexpr int kGroups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_NEIGH,
+constexpr int kGroups[] = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                           RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_NEIGH,
                            RTNLGRP_NEXTHOP};
 
 }  // namespace
@@ -111,12 +112,10 @@ void Mirror::AskFor(Section section) {
   header->nlmsg_type = kDumpTypes[static_cast<size_t>(section)];
   header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   header->nlmsg_seq = ++sequence_;
-  // The kernel checks each header strictly: everything but the family stays zero.
+  // The kernel checks each header strictly. All zeros ask for everything of every family.
   constexpr size_t kHeaderBytes[kSectionCount] = {sizeof(ifinfomsg), sizeof(ifaddrmsg),
                                                   sizeof(rtmsg), sizeof(ndmsg)};
-  void* body = mnl_nlmsg_put_extra_header(header, kHeaderBytes[static_cast<size_t>(section)]);
-  // All of these headers open with the address family, one byte.
-  *static_cast<uint8_t*>(body) = section == Section::kLinks ? AF_UNSPEC : AF_INET;
+  mnl_nlmsg_put_extra_header(header, kHeaderBytes[static_cast<size_t>(section)]);
   if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) {
     Resync(fmt::format("cannot ask: {}", strerror(errno)));
     return;

@@ -2,12 +2,13 @@
 // the relay needs has changed.
 //
 // How it works: one rtnetlink socket joins the notification groups and dumps links, addresses,
-// routes and neighbours, one after the other. Notifications that arrive meanwhile wait in the same
-// socket in the order in which the kernel made them, between the parts of the dump, and are taken
-// in as they come: nothing is lost between dump and follow. A dump that the kernel marks as
-// interrupted is repeated, three times at once and then later: a table that never stands still is
-// used as far as it is known. When the socket overflows (ENOBUFS) or breaks, a new one takes its
-// place and everything is dumped again; what was known stays in use until the new dump is complete.
+// routes and neighbours, one after the other, each of IPv4 and IPv6 in one go. Notifications that
+// arrive meanwhile wait in the same socket in the order in which the kernel made them, between the
+// parts of the dump, and are taken in as they come: nothing is lost between dump and follow. A dump
+// that the kernel marks as interrupted is repeated, three times at once and then later: a table
+// that never stands still is used as far as it is known. When the socket overflows (ENOBUFS) or
+// breaks, a new one takes its place and everything is dumped again; what was known stays in use
+// until the new dump is complete.
 //
 // Runs on a libevent loop, never blocks, needs no privilege. A change is reported at once, because
 // packets wait for it in the relay; under many changes, those that come while one report is made
@@ -51,7 +52,7 @@ class Mirror {
   bool ready() const { return ready_; }
   const api::Routing& routing() const { return current_.routing; }
   const std::vector<std::string>& warnings() const { return current_.warnings; }
-  const std::vector<uint32_t>& own_addresses() const { return current_.own_addresses; }
+  const std::vector<Address>& own_addresses() const { return current_.own_addresses; }
   const KernelState& state() const { return state_; }
   uint64_t resyncs() const { return resyncs_; }  // sockets lost since Start()
 

@@ -7,41 +7,31 @@
 #include <tuple>
 #include <unordered_map>
 
-#include <arpa/inet.h>
-
+#include "absl/container/flat_hash_map.h"
 #include "fmt/format.h"
 
 namespace bridgehead::mirror {
 namespace {
 
-std::string WireAddress(uint32_t host_order) {
-  uint32_t wire = htonl(host_order);
-  return std::string(reinterpret_cast<const char*>(&wire), sizeof(wire));
-}
-
-uint32_t Mask(uint8_t length) {
-  return length == 0 ? 0 : ~uint32_t{0} << (32 - length);
-}
-
-// Prefixes, to be asked for the longest one around another.
+// Prefixes of both families, to be asked for the longest one around another.
 class Prefixes {
  public:
-  void Add(uint32_t prefix, uint8_t length, bool reachable) {
+  void Add(const Address& prefix, uint8_t length, bool reachable) {
     by_length_[length][prefix] = reachable;
   }
   // Whether the longest prefix that holds this one (itself included) is reachable.
-  std::optional<bool> Around(uint32_t prefix, uint8_t length) const {
+  std::optional<bool> Around(const Address& prefix, uint8_t length) const {
     for (int l = length; l >= 0; --l) {
       const auto& prefixes = by_length_[static_cast<size_t>(l)];
       if (prefixes.empty()) continue;
-      auto found = prefixes.find(prefix & Mask(static_cast<uint8_t>(l)));
+      auto found = prefixes.find(prefix.Network(static_cast<uint8_t>(l)));
       if (found != prefixes.end()) return found->second;
     }
     return std::nullopt;
   }
 
  private:
-  std::array<std::unordered_map<uint32_t, bool>, 33> by_length_;
+  std::array<absl::flat_hash_map<Address, bool>, 129> by_length_;
 };
 
 using InterfaceIndex = std::unordered_map<uint32_t, uint32_t>;  // ifindex to Routing.interfaces
@@ -56,9 +46,9 @@ void AddInterface(const KernelState& state, const Link& link, uint32_t port, api
   interface->set_mac(link.mac);
   interface->set_mtu(link.mtu);
   // LinkAddress sorts by interface first.
-  for (auto it = state.addresses().lower_bound(LinkAddress{link.ifindex, 0, 0});
+  for (auto it = state.addresses().lower_bound(LinkAddress{link.ifindex, Address(), 0});
        it != state.addresses().end() && it->first.ifindex == link.ifindex; ++it) {
-    interface->add_addresses(WireAddress(it->first.address));
+    interface->add_addresses(it->first.address.bytes());
   }
 }
 
@@ -103,22 +93,23 @@ InterfaceIndex AddInterfaces(const KernelState& state, const std::vector<std::st
 struct Chosen {
   const Route* route;
   const NextHop* hop;  // null: nothing leaves by it
+  bool foreign;        // something would, but for its gateway's family
 };
 
 Chosen Choose(const Route& route, const InterfaceIndex& interfaces) {
-  if (!route.unicast) return {&route, nullptr};
+  if (!route.unicast) return {&route, nullptr, false};
   for (const NextHop& hop : route.next_hops) {
     if (hop.dead) continue;
-    bool ours = interfaces.contains(hop.ifindex) && !hop.foreign_gateway;
-    return {&route, ours ? &hop : nullptr};
+    bool ours = interfaces.contains(hop.ifindex);
+    return {&route, ours && !hop.foreign_gateway ? &hop : nullptr, ours && hop.foreign_gateway};
   }
-  return {&route, nullptr};
+  return {&route, nullptr, false};
 }
 
 // Short prefixes first, one route each.
-std::map<std::pair<uint8_t, uint32_t>, Chosen> ChooseRoutes(const KernelState& state,
-                                                            const InterfaceIndex& interfaces) {
-  std::map<std::pair<uint8_t, uint32_t>, Chosen> chosen;
+std::map<std::pair<uint8_t, Address>, Chosen> ChooseRoutes(const KernelState& state,
+                                                           const InterfaceIndex& interfaces) {
+  std::map<std::pair<uint8_t, Address>, Chosen> chosen;
   Prefixes earlier_tables;  // a table is asked only for what no earlier one had an answer to
   Prefixes this_table;
   std::optional<Table> table;
@@ -141,8 +132,10 @@ std::map<std::pair<uint8_t, uint32_t>, Chosen> ChooseRoutes(const KernelState& s
 void AddRoutes(const KernelState& state, const InterfaceIndex& interfaces, MirroredRouting& out) {
   Prefixes kept;
   size_t left_off = 0;
+  size_t foreign = 0;
   for (const auto& [key, choice] : ChooseRoutes(state, interfaces)) {
-    auto [length, prefix] = key;
+    const auto& [length, prefix] = key;
+    foreign += choice.foreign ? 1 : 0;
     bool reachable = choice.hop != nullptr;
     if (!reachable && !kept.Around(prefix, length).value_or(false)) continue;
     if (static_cast<size_t>(out.routing.routes_size()) >= kMaxRoutes) {
@@ -151,20 +144,26 @@ void AddRoutes(const KernelState& state, const InterfaceIndex& interfaces, Mirro
     }
     kept.Add(prefix, length, reachable);
     api::Route* route = out.routing.add_routes();
-    route->set_prefix(WireAddress(prefix));
+    route->set_prefix(prefix.bytes());
     route->set_prefix_length(length);
     if (!reachable) {
       route->set_unreachable(true);
       continue;
     }
     route->set_interface(interfaces.at(choice.hop->ifindex));
-    if (choice.hop->gateway != 0) route->set_gateway(WireAddress(choice.hop->gateway));
+    route->set_gateway(choice.hop->gateway.bytes());
     route->set_mtu(choice.route->mtu);
   }
   if (left_off != 0) {
     out.warnings.push_back(
         fmt::format("{} routes over the limit of {} were left off, longest prefixes first",
                     left_off, kMaxRoutes));
+  }
+  if (foreign != 0) {
+    out.warnings.push_back(
+        fmt::format("{} routes have a gateway of the other address family (RFC 8950), which is not "
+                    "supported: no packet takes them",
+                    foreign));
   }
 }
 
@@ -180,7 +179,7 @@ void AddNeighbours(const KernelState& state, const InterfaceIndex& interfaces,
     }
     api::Neighbour* neighbour = out.routing.add_neighbours();
     neighbour->set_interface(found->second);
-    neighbour->set_address(WireAddress(key.second));
+    neighbour->set_address(key.second.bytes());
     neighbour->set_mac(entry.value.mac);
   }
   if (left_off != 0) {
@@ -193,7 +192,7 @@ void AddNeighbours(const KernelState& state, const InterfaceIndex& interfaces,
 
 MirroredRouting BuildRouting(const KernelState& state, const std::vector<std::string>& devices) {
   MirroredRouting out;
-  std::set<uint32_t> own;
+  std::set<Address> own;
   for (const auto& [address, generation] : state.addresses()) own.insert(address.address);
   out.own_addresses.assign(own.begin(), own.end());
   InterfaceIndex interfaces = AddInterfaces(state, devices, out);

@@ -3,9 +3,9 @@
 //
 // A route is chosen as the kernel would without policy rules: the local, main and default tables
 // are asked in this order, each by longest prefix, then lowest metric. Of a multipath route the
-// first living next hop is used. A prefix that leads nowhere, to this machine itself or over an
-// interface that is no port becomes an `unreachable` route, but only where a shorter prefix would
-// otherwise carry its packets out of a port.
+// first living next hop is used, of several routes of one metric the first. A prefix that leads
+// nowhere, to this machine itself or over an interface that is no port becomes an `unreachable`
+// route, but only where a shorter prefix would otherwise carry its packets out of a port.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,8 @@ inline constexpr size_t kMaxNeighbours = 65'536;
 
 struct MirroredRouting {
   api::Routing routing;
-  std::vector<uint32_t> own_addresses;  // of all of this machine's interfaces, sorted
+  // Of all of this machine's interfaces, sorted; without IPv6 link-local ones.
+  std::vector<Address> own_addresses;
   std::vector<std::string> warnings;
 };
 

@@ -32,19 +32,19 @@ std::vector<std::string> PortDevices(const config::Config& config) {
 }
 
 std::vector<std::string> AddressWarnings(const config::Config& config,
-                                         const std::vector<uint32_t>& own_addresses) {
+                                         const std::vector<config::Address>& own_addresses) {
   std::vector<std::string> devices = PortDevices(config);
   bool any_device = std::any_of(devices.begin(), devices.end(),
                                 [](const std::string& device) { return !device.empty(); });
   std::vector<std::string> warnings;
   auto check = [&](const std::string& key, const config::Address& address) {
     const auto& own = own_addresses;
-    if (!any_device || std::find(own.begin(), own.end(), address.v4()) != own.end()) return;
-    warnings.push_back(
-        fmt::format("{}: no interface of this machine has {}: nobody answers ARP for it; add it "
-                    "(ip address add "
-                    "{}/32 dev ...) unless it is routed here",
-                    key, address.text(), address.text()));
+    if (!any_device || std::find(own.begin(), own.end(), address) != own.end()) return;
+    warnings.push_back(fmt::format(
+        "{}: no interface of this machine has {}: nobody answers {} for it; add it (ip address add "
+        "{}/{} dev ...) unless it is routed here",
+        key, address.text(), address.is_v4() ? "ARP" : "neighbour solicitations", address.text(),
+        address.bits()));
   };
   for (size_t i = 0; i < config.dataplane.nat_addresses.size(); ++i) {
     check(fmt::format("dataplane.nat_addresses[{}]", i), config.dataplane.nat_addresses[i]);

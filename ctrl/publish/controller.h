@@ -35,8 +35,8 @@ class Controller {
   struct Hooks {
     // Current routing of the kernel, false while the mirror is not ready.
     std::function<bool(api::Routing&)> routing;
-    // IPv4 addresses of the kernel's interfaces, as numbers.
-    std::function<std::vector<uint32_t>()> own_addresses;
+    // Addresses of the kernel's interfaces.
+    std::function<std::vector<config::Address>()> own_addresses;
     // The kernel interface of each port, whenever it may have changed.
     std::function<void(std::vector<std::string>)> set_devices;
     std::function<void(api::Snapshot)> publish;
@@ -102,10 +102,10 @@ class Controller {
 };
 
 // One line for each NAT or listener address that no interface has, where the kernel is to answer
-// for them: without that, nobody answers ARP, and packets come only if they are routed to this
-// machine.
+// for them: without that, nobody answers ARP or neighbour solicitations, and packets come only if
+// they are routed to this machine.
 std::vector<std::string> AddressWarnings(const config::Config& config,
-                                         const std::vector<uint32_t>& own_addresses);
+                                         const std::vector<config::Address>& own_addresses);
 
 // The kernel interface of each port, empty for a port without one.
 std::vector<std::string> PortDevices(const config::Config& config);

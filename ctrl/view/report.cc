@@ -191,28 +191,28 @@ std::string DropsJson(const CounterTotals& totals) {
 
 std::string BridgesJson(const std::optional<CounterTotals>& totals,
                         const std::optional<api::CtrlStatus>& ctrl) {
-  std::map<std::string, std::string> addresses;
+  std::map<std::string, const api::Bridge*> configured;
   if (ctrl) {
-    for (const auto& bridge : ctrl->bridges()) {
-      addresses[bridge.name()] = AddressText(bridge.address());
-    }
+    for (const api::Bridge& bridge : ctrl->bridges()) configured[bridge.name()] = &bridge;
   }
   Json bridges = Json::array();
-  auto add = [&](const CounterTotals::Traffic& traffic) {
-    Json bridge = TrafficJson(traffic);
-    auto address = addresses.find(traffic.name);
-    bridge["address"] = address == addresses.end() ? Json(nullptr) : Json(address->second);
-    bridges.push_back(bridge);
-    if (address != addresses.end()) addresses.erase(address);
+  auto add = [&](const CounterTotals::Traffic& traffic, const api::Bridge* bridge) {
+    Json json = TrafficJson(traffic);
+    json["address"] = bridge ? TextOrNull(AddressText(bridge->address())) : Json(nullptr);
+    json["ufrag_prefix"] = bridge ? TextOrNull(bridge->ufrag_prefix()) : Json(nullptr);
+    bridges.push_back(json);
   };
   if (totals) {
-    for (const auto& traffic : totals->bridges) add(traffic);
+    for (const auto& traffic : totals->bridges) {
+      auto bridge = configured.extract(traffic.name);
+      add(traffic, bridge ? bridge.mapped() : nullptr);
+    }
   }
   // Configured, but the relay has not counted anything by that name.
-  while (!addresses.empty()) {
+  for (const auto& [name, bridge] : configured) {
     CounterTotals::Traffic none;
-    none.name = addresses.begin()->first;
-    add(none);
+    none.name = name;
+    add(none, bridge);
   }
   return Print({{"bridges", bridges}});
 }

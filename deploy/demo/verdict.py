@@ -3,7 +3,7 @@
 # Drops that take nothing from a call, each with its reason. All others are losses.
 BENIGN = {
     "not_for_us": "matches no listener, NAT port or bridge: no part of this call",
-    "icmp_error": "an ICMP error, not media; a browser that hangs up causes some",
+    "icmp_no_session": "an ICMP error about no session; a browser that hangs up causes some",
     "icmp_type": "an ICMP message that is no error, not media",
 }
 # Benign only until the call is connected.

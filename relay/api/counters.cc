@@ -49,6 +49,7 @@ void AddWorker(CounterTotals::WorkerTotal& sum, const CounterTotals::WorkerTotal
   sum.tx_handoff_received += one.tx_handoff_received;
   sum.sessions_created += one.sessions_created;
   sum.sessions_expired += one.sessions_expired;
+  sum.sessions_displaced += one.sessions_displaced;
   sum.sessions_active += one.sessions_active;
   sum.sessions_unconfirmed += one.sessions_unconfirmed;
   sum.nat_ports_in_use += one.nat_ports_in_use;
@@ -64,6 +65,8 @@ void AddTraffic(CounterTotals::Traffic& sum, const TrafficCounters& one) {
   sum.packets_to_client += one.packets_to_client.Get();
   sum.bytes_to_client += one.bytes_to_client.Get();
   sum.sessions_created += one.sessions_created.Get();
+  sum.refused += one.refused.Get();
+  sum.refused_ufrag += one.refused_ufrag.Get();
   sum.sessions_active += one.sessions_active.Get();
 }
 
@@ -78,6 +81,7 @@ CounterTotals::WorkerTotal ReadWorker(const WorkerCounters& from, size_t drop_co
   to.tx_handoff_received = from.tx_handoff_received.Get();
   to.sessions_created = from.sessions_created.Get();
   to.sessions_expired = from.sessions_expired.Get();
+  to.sessions_displaced = from.sessions_displaced.Get();
   to.sessions_active = from.sessions_active.Get();
   to.sessions_unconfirmed = from.sessions_unconfirmed.Get();
   to.nat_ports_in_use = from.nat_ports_in_use.Get();

@@ -27,7 +27,7 @@
 namespace bridgehead {
 
 inline constexpr uint64_t kSegmentMagic = 0x6268'636f'756e'7431;  // "bhcount1"
-inline constexpr uint32_t kSegmentVersion = 1;
+inline constexpr uint32_t kSegmentVersion = 2;
 inline constexpr size_t kCacheLine = 64;
 
 inline constexpr size_t kMaxWorkers = 64;
@@ -66,6 +66,9 @@ struct TrafficCounters {
   Counter bytes_to_client;
   Counter sessions_created;
   Counter sessions_active;  // gauge
+  // Of listeners: packets that made no session, and those of them whose ufrag no bridge has.
+  Counter refused;
+  Counter refused_ufrag;
 };
 
 struct PortCounters {
@@ -85,6 +88,7 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter tx_handoff_received;
   Counter sessions_created;
   Counter sessions_expired;
+  Counter sessions_displaced;     // unconfirmed ones that made room; among the expired
   Counter sessions_active;        // gauge, unconfirmed included
   Counter sessions_unconfirmed;   // gauge
   Counter nat_ports_in_use;       // gauge
@@ -137,6 +141,7 @@ struct CounterTotals {
     uint64_t packets_to_bridge = 0, bytes_to_bridge = 0;
     uint64_t packets_to_client = 0, bytes_to_client = 0;
     uint64_t sessions_created = 0, sessions_active = 0;
+    uint64_t refused = 0, refused_ufrag = 0;
   };
   struct PortTotal {
     std::string name;
@@ -152,7 +157,7 @@ struct CounterTotals {
     uint64_t received = 0, forwarded = 0, dropped = 0, held = 0;
     uint64_t handoff_sent = 0, handoff_received = 0;
     uint64_t tx_handoff_sent = 0, tx_handoff_received = 0;
-    uint64_t sessions_created = 0, sessions_expired = 0;
+    uint64_t sessions_created = 0, sessions_expired = 0, sessions_displaced = 0;
     uint64_t sessions_active = 0, sessions_unconfirmed = 0;
     uint64_t nat_ports_in_use = 0, nat_ports_quarantined = 0;
     uint64_t loops = 0, busy_loops = 0, snapshot_id = 0;

@@ -25,6 +25,7 @@ std::vector<std::string> FixedKeysThatDiffer(const api::Snapshot& a, const api::
   note("dataplane.max_sessions", x.max_sessions() == y.max_sessions());
   note("dataplane.packet_buffers", x.packet_buffers() == y.packet_buffers());
   note("dataplane.nat_addresses", same(a.nat().addresses(), b.nat().addresses()));
+  note("outbound.addresses", same(a.nat().outside_addresses(), b.nat().outside_addresses()));
   note("dataplane.nat_ports",
        a.nat().ports().SerializeAsString() == b.nat().ports().SerializeAsString());
   note("dataplane.ports", same_messages(x.ports(), y.ports()));

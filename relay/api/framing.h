@@ -12,7 +12,7 @@
 
 namespace bridgehead {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr size_t kMaxMessageBytes = 64 * 1024 * 1024;
 inline constexpr char kRelaySocketName[] = "relay.sock";  // in RUN_DIR
 inline constexpr char kCtrlSocketName[] = "ctrl.sock";    // in RUN_DIR

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "relay/net/address.h"
+
 namespace bridgehead {
 
 // Folds a sum of 16-bit words into 16 bits.
@@ -71,10 +73,22 @@ constexpr uint16_t ApplyUdpDelta(uint16_t checksum, uint16_t delta) {
   return result == 0 ? 0xffff : result;
 }
 
-// Sum of the IPv4 pseudo header (RFC 768): addresses as raw words, protocol and UDP length.
-constexpr uint64_t PseudoHeaderSum(uint32_t source_raw, uint32_t destination_raw, uint8_t protocol,
-                                   uint16_t length) {
-  return static_cast<uint64_t>(source_raw) + destination_raw +
+// The words of an IPv6 address.
+inline uint64_t SumAddress(const Ipv6Address& address) {
+  uint64_t high = address.High();
+  uint64_t low = address.Low();
+  return (high & 0xffff'ffff) + (high >> 32) + (low & 0xffff'ffff) + (low >> 32);
+}
+constexpr uint64_t SumAddress(be32 address) {
+  return address.Raw();
+}
+
+// Sum of the pseudo header of UDP or ICMPv6 over either family (RFC 768; RFC 8200 section 8.1,
+// whose wider fields are zero but for these bytes).
+template <class Address>
+constexpr uint64_t PseudoHeaderSum(const Address& source, const Address& destination,
+                                   uint8_t protocol, uint16_t length) {
+  return SumAddress(source) + SumAddress(destination) +
          __builtin_bswap16(static_cast<uint16_t>(protocol)) + __builtin_bswap16(length);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "relay/net/address.h"
 #include "relay/net/endian.h"
 
 namespace bridgehead {
@@ -13,6 +14,7 @@ namespace bridgehead {
 using MacAddress = std::array<uint8_t, 6>;
 
 inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
+inline constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 inline constexpr uint16_t kEtherTypeVlan = 0x8100;  // IEEE 802.1Q
 inline constexpr uint16_t kEtherTypeQinQ = 0x88a8;  // IEEE 802.1ad
 inline constexpr uint16_t kVlanIdMask = 0x0fff;
@@ -30,8 +32,15 @@ struct [[gnu::packed]] VlanTag {
 };
 static_assert(sizeof(VlanTag) == 4);
 
+inline constexpr uint8_t kProtocolHopByHop = 0;
 inline constexpr uint8_t kProtocolIcmp = 1;
 inline constexpr uint8_t kProtocolUdp = 17;
+inline constexpr uint8_t kProtocolRouting = 43;
+inline constexpr uint8_t kProtocolFragment = 44;
+inline constexpr uint8_t kProtocolAuthentication = 51;
+inline constexpr uint8_t kProtocolIcmpv6 = 58;
+inline constexpr uint8_t kProtocolDestinationOptions = 60;
+inline constexpr uint8_t kProtocolMobility = 135;
 
 // RFC 791 section 3.1.
 struct [[gnu::packed]] Ipv4Header {
@@ -48,8 +57,20 @@ struct [[gnu::packed]] Ipv4Header {
 };
 static_assert(sizeof(Ipv4Header) == 20);
 
+inline constexpr uint16_t kIpv4DontFragment = 0x4000;
 inline constexpr uint16_t kIpv4MoreFragments = 0x2000;
 inline constexpr uint16_t kIpv4OffsetMask = 0x1fff;
+
+// RFC 8200 section 3.
+struct [[gnu::packed]] Ipv6Header {
+  be32 version_class_flow;  // version 4, traffic class 8, flow label 20
+  be16 payload_length;
+  uint8_t next_header;
+  uint8_t hop_limit;
+  Ipv6Address source;
+  Ipv6Address destination;
+};
+static_assert(sizeof(Ipv6Header) == 40);
 
 // RFC 768.
 struct [[gnu::packed]] UdpHeader {
@@ -60,7 +81,7 @@ struct [[gnu::packed]] UdpHeader {
 };
 static_assert(sizeof(UdpHeader) == 8);
 
-// RFC 792: the part all ICMP errors share; the quoted packet follows.
+// RFC 792 and RFC 4443: the part all ICMP errors share; the quoted packet follows.
 struct [[gnu::packed]] IcmpHeader {
   uint8_t type;
   uint8_t code;
@@ -73,5 +94,14 @@ inline constexpr uint8_t kIcmpUnreachable = 3;
 inline constexpr uint8_t kIcmpSourceQuench = 4;
 inline constexpr uint8_t kIcmpTimeExceeded = 11;
 inline constexpr uint8_t kIcmpParameterProblem = 12;
+inline constexpr uint8_t kIcmpCodeProtocolUnreachable = 2;  // codes of kIcmpUnreachable
+inline constexpr uint8_t kIcmpCodePortUnreachable = 3;
+inline constexpr uint8_t kIcmpCodeFragmentationNeeded = 4;  // RFC 1191: with the next hop's MTU
+
+// RFC 4443: the errors.
+inline constexpr uint8_t kIcmpv6Unreachable = 1;
+inline constexpr uint8_t kIcmpv6PacketTooBig = 2;
+inline constexpr uint8_t kIcmpv6TimeExceeded = 3;
+inline constexpr uint8_t kIcmpv6ParameterProblem = 4;
 
 }  // namespace bridgehead

@@ -59,6 +59,13 @@ bool FingerprintMatches(std::span<const uint8_t> message, size_t at) {
 
 }  // namespace
 
+bool IsStunError(std::span<const uint8_t> message) {
+  constexpr uint16_t kNotStunOrClass = 0xc110;
+  constexpr uint16_t kErrorClass = 0x0110;
+  return message.size() >= kStunHeaderBytes && Read32(message.data() + 4) == kStunMagicCookie &&
+         (Read16(message.data()) & kNotStunOrClass) == kErrorClass;
+}
+
 StunResult ParseStunBindingRequest(std::span<const uint8_t> message, StunBindingRequest& request) {
   if (message.size() < kStunHeaderBytes) return StunResult::kNotStun;
   // Section 5: the two most significant bits are zero; section 6.3: then the cookie.

@@ -29,6 +29,9 @@ inline constexpr size_t kStunHeaderBytes = 20;
 inline constexpr uint32_t kStunMagicCookie = 0x2112a442;
 inline constexpr size_t kStunMaxUsernameBytes = 508;  // RFC 8489 section 14.3: fewer than 509
 
+// Whether a UDP payload is a STUN error response: the server has refused a request (section 5).
+bool IsStunError(std::span<const uint8_t> message);
+
 // Parses a whole UDP payload. Fills `request` only on kBindingRequest.
 StunResult ParseStunBindingRequest(std::span<const uint8_t> message, StunBindingRequest& request);
 

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "relay/net/endian.h"
+#include "relay/net/address.h"
 
 struct mnl_socket;
 
@@ -23,8 +23,8 @@ class NeighbourAsker {
   NeighbourAsker(const NeighbourAsker&) = delete;
   NeighbourAsker& operator=(const NeighbourAsker&) = delete;
 
-  // Fire and forget: the kernel does not answer, and a lost question is asked again.
-  void Ask(uint32_t ifindex, be32 address);
+  // Either family. Fire and forget: the kernel does not answer, and a lost question is asked again.
+  void Ask(uint32_t ifindex, const Ipv6Address& address);
 
  private:
   explicit NeighbourAsker(mnl_socket* socket) : socket_(socket) {}

@@ -48,9 +48,10 @@ struct OpenPort {
 };
 
 // UDP that belongs to the relay and not to the kernel. DESTINATION: packets to a listener, or to a
-// NAT address and its NAT ports. SOURCE: packets from a bridge, in destination NAT.
+// NAT address and its NAT ports. SOURCE: packets from a bridge, in destination NAT. OUTBOUND: packets
+// from a bridge to these ports of anybody.
 struct SteerRule {
-  enum class Side : uint8_t { kDestination, kSource };
+  enum class Side : uint8_t { kDestination, kSource, kOutbound };
   Side side = Side::kDestination;
   std::array<uint8_t, 16> address{};  // network order; IPv4 as ::ffff:a.b.c.d
   uint16_t first_port = 0;            // host order, first_port <= last_port

@@ -1,6 +1,7 @@
 #include "relay/port/spread.h"
 
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include <rte_ethdev.h>
@@ -17,16 +18,24 @@ namespace {
 rte_flow* CreateRule(uint16_t ethdev, const NatPortRule& rule) {
   rte_flow_attr attributes{};
   attributes.ingress = 1;
-  rte_flow_item_ipv4 ip{}, ip_mask{};
-  ip.hdr.dst_addr = rule.address.Raw();
-  ip_mask.hdr.dst_addr = 0xffff'ffff;
+  rte_flow_item_ipv4 v4{}, v4_mask{};
+  rte_flow_item_ipv6 v6{}, v6_mask{};
+  rte_flow_item ip{RTE_FLOW_ITEM_TYPE_IPV6, &v6, nullptr, &v6_mask};
+  if (rule.address.IsMapped()) {
+    v4.hdr.dst_addr = rule.address.Unmapped().Raw();
+    v4_mask.hdr.dst_addr = 0xffff'ffff;
+    ip = {RTE_FLOW_ITEM_TYPE_IPV4, &v4, nullptr, &v4_mask};
+  } else {
+    memcpy(v6.hdr.dst_addr, rule.address.bytes.data(), rule.address.bytes.size());
+    memset(v6_mask.hdr.dst_addr, 0xff, sizeof(v6_mask.hdr.dst_addr));
+  }
   rte_flow_item_udp first{}, last{}, udp_mask{};
   first.hdr.dst_port = be16::FromHost(rule.first).Raw();
   last.hdr.dst_port = be16::FromHost(rule.last).Raw();
   udp_mask.hdr.dst_port = 0xffff;
   rte_flow_action_queue queue{rule.queue};
   const rte_flow_item pattern[] = {{RTE_FLOW_ITEM_TYPE_ETH, nullptr, nullptr, nullptr},
-                                   {RTE_FLOW_ITEM_TYPE_IPV4, &ip, nullptr, &ip_mask},
+                                   ip,
                                    {RTE_FLOW_ITEM_TYPE_UDP, &first, &last, &udp_mask},
                                    {RTE_FLOW_ITEM_TYPE_END, nullptr, nullptr, nullptr}};
   const rte_flow_action actions[] = {{RTE_FLOW_ACTION_TYPE_QUEUE, &queue},
@@ -74,13 +83,14 @@ bool SetClientRss(uint16_t ethdev, uint16_t queues, ClientFields fields) {
       !(info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_UDP)) {
     return false;
   }
-  // Longer keys begin with ours; six bytes of input never reach their tail.
+  // Longer keys begin with ours; 6 or 18 bytes of input never reach their tail.
   std::vector<uint8_t> key(kToeplitzKey.begin(), kToeplitzKey.end());
   if (info.hash_key_size > key.size()) key.resize(info.hash_key_size);
   rte_eth_rss_conf conf{};
   conf.rss_key = key.data();
   conf.rss_key_len = static_cast<uint8_t>(key.size());
   conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_UDP | only;
+  conf.rss_hf |= info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV6_UDP;
   return rte_eth_dev_rss_hash_update(ethdev, &conf) == 0 &&
          SetRedirectionTable(ethdev, info.reta_size, queues);
 }

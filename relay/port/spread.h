@@ -14,7 +14,7 @@
 #include <span>
 #include <string>
 
-#include "relay/net/endian.h"
+#include "relay/net/address.h"
 
 namespace bridgehead::port {
 
@@ -22,8 +22,8 @@ enum class ClientFields : uint8_t { kSource, kDestination };
 
 // Replies to NAT ports first..last of `address` belong to queue `queue`.
 struct NatPortRule {
-  be32 address;
-  uint16_t first = 0;  // host order, inclusive
+  Ipv6Address address;  // either family
+  uint16_t first = 0;   // host order, inclusive
   uint16_t last = 0;
   uint16_t queue = 0;
 };

@@ -7,6 +7,22 @@
 
 namespace bridgehead::port {
 
+namespace {
+
+bh_steer_side SideOf(SteerRule::Side side) {
+  switch (side) {
+    case SteerRule::Side::kDestination:
+      return BH_STEER_DESTINATION;
+    case SteerRule::Side::kSource:
+      return BH_STEER_SOURCE;
+    case SteerRule::Side::kOutbound:
+      return BH_STEER_OUTBOUND;
+  }
+  return BH_STEER_DESTINATION;
+}
+
+}  // namespace
+
 bool SteerKeyLess::operator()(const bh_steer_key& a, const bh_steer_key& b) const {
   return std::memcmp(&a, &b, sizeof(a)) < 0;  // no padding, see shared.h
 }
@@ -19,7 +35,7 @@ absl::StatusOr<SteerTable> BuildSteerTable(std::span<const SteerRule> rules) {
                                                     rule.first_port, rule.last_port));
     }
     bh_steer_key key{};
-    key.side = rule.side == SteerRule::Side::kDestination ? BH_STEER_DESTINATION : BH_STEER_SOURCE;
+    key.side = SideOf(rule.side);
     std::copy(rule.address.begin(), rule.address.end(), key.address);
     std::shared_ptr<bh_steer_ports>& ports = merged[key];
     if (!ports) {

@@ -18,6 +18,7 @@
 
 #include "relay/net/family.h"
 #include "relay/session/huge_array.h"
+#include "relay/session/place.h"
 
 namespace bridgehead {
 
@@ -41,6 +42,14 @@ inline uint64_t HashFlow(const FlowKey<Ipv4>& flow, const HashKey& key) {
   memcpy(&addresses, &flow, 8);
   memcpy(&ports, reinterpret_cast<const char*>(&flow) + 8, 4);
   return HashWords(addresses, static_cast<uint64_t>(ports) << 32 | ports, key);
+}
+
+// IPv6: the client, and the place that it talks to or that answers it, stand for the whole tuple.
+inline uint64_t HashEndpoints(const Ipv6Address& client, be16 client_port, Place place,
+                              be16 place_port, const HashKey& key) {
+  uint64_t rest = static_cast<uint64_t>(client_port.Raw()) << 32 |
+                  static_cast<uint64_t>(place) << 16 | place_port.Raw();
+  return HashWords(HashWords(client.High(), client.Low(), key), rest, key);
 }
 
 class FlowTable {

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "relay/session/huge_array.h"
 
@@ -48,7 +49,6 @@ class NatPorts {
   NatPorts() = default;
   NatPorts(size_t addresses, PortPartition partition)
       : partition_(partition),
-        addresses_(addresses),
         words_(partition.count / 64 + (partition.count % 64 != 0)),
         sessions_(addresses * partition.count),
         taken_(addresses * words_),
@@ -61,10 +61,12 @@ class NatPorts {
   }
 
   // The free port nearest after the one that the hashes name; nullopt when the partition is used
-  // up. `address_hash` depends on the client's address alone.
-  std::optional<Binding> Allocate(uint32_t address_hash, uint64_t flow_hash, uint32_t session) {
-    for (size_t tried = 0; tried < addresses_; ++tried) {
-      size_t address = (address_hash + tried) % addresses_;
+  // up. `address_hash` depends on the client's address alone. `candidates`: numbers of the NAT
+  // addresses to choose from, those of the bridge's family.
+  std::optional<Binding> Allocate(std::span<const uint16_t> candidates, uint32_t address_hash,
+                                  uint64_t flow_hash, uint32_t session) {
+    for (size_t tried = 0; tried < candidates.size(); ++tried) {
+      size_t address = candidates[(address_hash + tried) % candidates.size()];
       auto start = static_cast<uint32_t>((flow_hash >> 32) * partition_.count >> 32);
       std::optional<uint32_t> offset = FindFree(address, start);
       if (!offset) continue;
@@ -145,7 +147,6 @@ class NatPorts {
   }
 
   PortPartition partition_;
-  size_t addresses_ = 0;
   size_t words_ = 0;  // of taken_, for each address
   HugeArray<uint32_t> sessions_;
   HugeArray<uint64_t> taken_;   // bitmap: in use or resting

@@ -1,6 +1,7 @@
 #include "relay/session/shard.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "relay/net/checksum.h"
@@ -12,16 +13,34 @@ namespace {
 // byte, which is the TTL (RFC 1624 equation 3: ~m + m' = 0xffff - 1).
 constexpr uint16_t kTtlDelta = 0xfffe;
 
-void SetDeltas(Flow<Ipv4>& flow) {
-  auto addresses = [](const FlowKey<Ipv4>& key) {
-    return static_cast<uint64_t>(key.source.Raw()) + key.destination.Raw();
-  };
-  auto tuple = [&](const FlowKey<Ipv4>& key) {
-    return addresses(key) + key.source_port.Raw() + key.destination_port.Raw();
-  };
-  uint16_t ip = ChecksumDelta(addresses(flow.match), addresses(flow.rewritten));
-  flow.address_delta = FoldChecksum(static_cast<uint64_t>(ip) + kTtlDelta);
-  flow.transport_delta = ChecksumDelta(tuple(flow.match), tuple(flow.rewritten));
+// The sum of an address's words as a checksum has them.
+uint64_t AddressSum(const Ipv6Address& any) {
+  return any.IsMapped() ? SumAddress(any.Unmapped()) : SumAddress(any);
+}
+
+// What both checksums have to be changed by when `before` becomes `after`. The UDP pseudo headers
+// of the two families differ in nothing but the addresses (RFC 8200 section 8.1).
+struct Tuple {
+  const Endpoint& source;
+  const Endpoint& destination;
+
+  uint64_t AddressesSum() const {
+    return AddressSum(source.address) + AddressSum(destination.address);
+  }
+  uint64_t Sum() const { return AddressesSum() + source.port.Raw() + destination.port.Raw(); }
+  FlowKey<Ipv4> Ipv4Key() const {
+    return {source.address.Unmapped(), destination.address.Unmapped(), source.port,
+            destination.port};
+  }
+};
+
+void SetTuples(Flow& flow, const Tuple& before, const Tuple& after) {
+  flow.transport_delta = ChecksumDelta(before.Sum(), after.Sum());
+  if (flow.families != Families::k4To4) return;
+  flow.v4.match = before.Ipv4Key();
+  flow.v4.rewritten = after.Ipv4Key();
+  uint16_t ip = ChecksumDelta(before.AddressesSum(), after.AddressesSum());
+  flow.v4.address_delta = FoldChecksum(static_cast<uint64_t>(ip) + kTtlDelta);
 }
 
 }  // namespace
@@ -38,53 +57,91 @@ SessionShard::SessionShard(const ShardConfig& config, WorkerCounters& counters)
           config.nat_addresses.size(),
           PartitionOf(config.nat_first_port, config.nat_last_port, config.worker, config.workers)),
       sources_(config.max_sessions, config.hash_key),
-      timers_(config.max_sessions) {
+      timers_(config.max_sessions),
+      admission_(config.hash_key),
+      waiting_(std::min<size_t>(config.max_sessions, kMaxUnconfirmed)) {
   for (size_t i = 0; i < free_.size(); ++i) {
     free_[i] = static_cast<uint32_t>(free_.size() - 1 - i);
-    sessions_[i].to_bridge.generation.store(1, std::memory_order_relaxed);
+    sessions_[i].sequence().store(1, std::memory_order_relaxed);
+  }
+  for (size_t i = 0; i < config.nat_addresses.size(); ++i) {
+    const NatAddress& nat = config.nat_addresses[i];
+    const auto number = static_cast<uint16_t>(i);
+    if (nat.inside) (nat.address.IsMapped() ? inside_v4_ : inside_v6_).push_back(number);
+    if (nat.outside) (nat.address.IsMapped() ? outside_v4_ : outside_v6_).push_back(number);
   }
 }
 
-Flow<Ipv4>* SessionShard::Find(uint64_t hash, const FlowKey<Ipv4>& key) {
-  uint32_t value = table_.Find(hash, [&](uint32_t v) { return FlowAt(v).match == key; });
-  return value == FlowTable::kNone ? nullptr : &FlowAt(value);
+uint64_t SessionShard::HashOf(const Flow& flow) const {
+  if (flow.families == Families::k4To4) return HashFlow(flow.v4.match, config_.hash_key);
+  const Endpoints& ends = flow.endpoints;
+  bool to_bridge = flow.direction == Direction::kToBridge;
+  return HashEndpoints(ends.client, ends.client_port, to_bridge ? ends.listener : ends.bridge,
+                       to_bridge ? ends.listener_port : ends.bridge_port, config_.hash_key);
 }
 
-Drop SessionShard::Create(const NewSession& wanted, uint32_t now, const SessionTimeouts& timeouts,
-                          const SessionLimits& limits, Flow<Ipv4>*& to_bridge) {
+// The first choice depends on the client and the bridge alone, and on nothing that a restart or a
+// reload changes.
+std::optional<NatPorts::Binding> SessionShard::AllocatePort(const NewSession& wanted,
+                                                            uint32_t index) {
+  const HashKey& key = config_.nat_key;
+  uint64_t client = HashWords(wanted.client.address.High(), wanted.client.address.Low(), key);
+  uint64_t bridge = HashWords(wanted.bridge.address.High(), wanted.bridge.address.Low(), key);
+  uint64_t ports = static_cast<uint64_t>(wanted.client.port.Raw()) << 16 | wanted.bridge.port.Raw();
+  const bool v4 = wanted.bridge.address.IsMapped();
+  const std::vector<uint16_t>& candidates =
+      wanted.outbound ? (v4 ? outside_v4_ : outside_v6_) : (v4 ? inside_v4_ : inside_v6_);
+  return nat_ports_.Allocate(
+      candidates, static_cast<uint32_t>((wanted.outbound ? bridge : client) >> 32),
+      HashWords(client ^ std::rotl(bridge, 32), ports, key),
+      ValueOf(index, wanted.outbound ? Direction::kToBridge : Direction::kToClient));
+}
+
+Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
+                          const SessionTimeouts& timeouts, const SessionLimits& limits,
+                          Flow*& to_bridge) {
+  MakeRoom(std::clamp<uint32_t>(limits.unconfirmed, 1, static_cast<uint32_t>(waiting_.size())),
+           now);
   if (free_count_ == 0) return Drop::kTableFull;
-  if (counters_.sessions_unconfirmed.Get() >= limits.unconfirmed) return Drop::kUnconfirmedFull;
-  if (!sources_.Take(wanted.client.source, limits.per_source)) return Drop::kSourceLimit;
+  const uint32_t source = sources_.SourceOf(wanted.client.address);
+  if (!sources_.Take(source, limits.per_source)) return Drop::kSourceLimit;
 
   uint32_t index = free_[free_count_ - 1];
-  FlowKey<Ipv4> rewritten{wanted.client.source, wanted.bridge, wanted.client.source_port,
-                          be16::FromHost(wanted.bridge_port)};
-  if (wanted.source_nat) {
-    FlowKey<Ipv4> choice = rewritten;
-    auto binding = nat_ports_.Allocate(
-        static_cast<uint32_t>(HashWords(wanted.client.source.Raw(), 0, config_.nat_key) >> 32),
-        HashFlow(choice, config_.nat_key), index);
+  Endpoint towards_bridge = wanted.seen_as.value_or(wanted.client);  // what the bridge sees
+  Endpoint listener = wanted.listener;
+  std::optional<NatPorts::Binding> binding;
+  if (wanted.source_nat || wanted.outbound) {
+    binding = AllocatePort(wanted, index);
     if (!binding) {
-      sources_.Return(wanted.client.source);
+      sources_.Return(source);
       return Drop::kNatPortsExhausted;
     }
-    rewritten.source = config_.nat_addresses[binding->address];
-    rewritten.source_port = be16::FromHost(binding->port);
+    const NatAddress& nat = config_.nat_addresses[binding->address];
+    Endpoint& chosen = wanted.outbound ? listener : towards_bridge;
+    chosen = Endpoint{nat.address, be16::FromHost(binding->port), nat.place};
   }
 
-  Session<Ipv4>& session = sessions_[index];
-  Fill(session, wanted, rewritten, now);
-  if (!Publish(index, wanted)) {
-    sources_.Return(wanted.client.source);
-    if (auto binding = BindingOf(session)) nat_ports_.Release(*binding);
+  Session& session = sessions_[index];
+  Fill(session, wanted, listener, towards_bridge, now);
+  if (binding) session.to_bridge.state |= wanted.outbound ? kOutbound : kNatPort;
+  if (!Publish(index, wanted, sibling)) {
+    sources_.Return(source);
+    if (binding) nat_ports_.Release(*binding);
     return Drop::kTableFull;
   }
   --free_count_;
-  timers_.Schedule(index, now + timeouts.unconfirmed);
+  timers_.Schedule(index, now + (wanted.trusted ? timeouts.idle : timeouts.unconfirmed));
+  if (wanted.trusted) {
+    session.to_bridge.state |= kAnswered | kConfirmed;
+    session.to_client.state |= kAnswered | kConfirmed;
+  } else {
+    waiting_[(waiting_first_ + waiting_count_++) % waiting_.size()] = {
+        index, session.sequence().load(std::memory_order_relaxed)};
+    counters_.sessions_unconfirmed.Add(1);
+  }
   counters_.sessions_created.Add(1);
-  counters_.sessions_unconfirmed.Add(1);
   for (TrafficCounters* traffic :
-       {&counters_.listeners[wanted.listener], &counters_.bridges[wanted.bridge_number]}) {
+       {&counters_.listeners[wanted.listener_number], &counters_.bridges[wanted.bridge_number]}) {
     traffic->sessions_created.Add(1);
     traffic->sessions_active.Add(1);
   }
@@ -93,96 +150,175 @@ Drop SessionShard::Create(const NewSession& wanted, uint32_t now, const SessionT
   return Drop::kNone;
 }
 
-void SessionShard::Fill(Session<Ipv4>& session, const NewSession& wanted,
-                        const FlowKey<Ipv4>& rewritten, uint32_t now) {
-  session.to_bridge.match = wanted.client;
-  session.to_bridge.rewritten = rewritten;
-  session.to_client.match = Reversed(rewritten);
-  session.to_client.rewritten = Reversed(wanted.client);
-  session.to_bridge.direction = Direction::kToBridge;
-  session.to_client.direction = Direction::kToClient;
+// Takes out of the ring what is confirmed or gone, and ends the oldest unconfirmed sessions until
+// there is room for one more. A flood so only ever pushes itself out: a newcomer's bridge answers
+// long before as many requests have come as the pool has room for.
+void SessionShard::MakeRoom(uint32_t most_unconfirmed, uint32_t now) {
+  while (waiting_count_ > 0) {
+    const Waiting oldest = waiting_[waiting_first_];
+    const Session& session = sessions_[oldest.session];
+    const bool waits = session.sequence().load(std::memory_order_relaxed) == oldest.sequence &&
+                       !session.confirmed();
+    const bool full = free_count_ == 0 || waiting_count_ == waiting_.size() ||
+                      counters_.sessions_unconfirmed.Get() >= most_unconfirmed;
+    if (waits && !full) return;
+    if (waits) {
+      Remove(oldest.session, now);
+      counters_.sessions_displaced.Add(1);
+    }
+    waiting_first_ = (waiting_first_ + 1) % waiting_.size();
+    --waiting_count_;
+  }
+}
+
+void SessionShard::Fill(Session& session, const NewSession& wanted, const Endpoint& listener,
+                        const Endpoint& towards_bridge, uint32_t now) {
+  const Families families =
+      FamiliesOf(wanted.client.address.IsMapped(), wanted.bridge.address.IsMapped());
+  for (Direction direction : {Direction::kToBridge, Direction::kToClient}) {
+    Flow& flow = session.flow(direction);
+    flow.direction = direction;
+    flow.families = families;
+    flow.state = 0;
+    flow.route_generation = wanted.route_generation;
+    flow.packets = 0;
+    flow.bytes = 0;
+    flow.last_seen = now;
+    flow.listener = wanted.listener_number;
+    flow.bridge = wanted.bridge_number;
+    if (families != Families::k4To4) {
+      flow.endpoints = {.client = wanted.client.address,
+                        .client_port = wanted.client.port,
+                        .listener_port = listener.port,
+                        .nat_port = towards_bridge.port,
+                        .bridge_port = wanted.bridge.port,
+                        .listener = listener.place,
+                        .bridge = wanted.bridge.place,
+                        .nat = towards_bridge.place};
+    }
+  }
+  SetTuples(session.to_bridge, {wanted.client, listener}, {towards_bridge, wanted.bridge});
+  SetTuples(session.to_client, {wanted.bridge, towards_bridge}, {listener, wanted.client});
   session.to_bridge.adjacency = wanted.bridge_adjacency;
   session.to_client.adjacency = wanted.client_adjacency;
   session.to_bridge.ingress_port = kAnyPort;
   session.to_client.ingress_port = wanted.bridge_ingress;
-  for (Flow<Ipv4>* flow : {&session.to_bridge, &session.to_client}) {
-    SetDeltas(*flow);
-    flow->route_generation = wanted.route_generation;
-    flow->packets = 0;
-    flow->bytes = 0;
-    flow->last_seen = now;
-    flow->listener = wanted.listener;
-    flow->bridge = wanted.bridge_number;
-  }
+  session.set_ufrag_tag(wanted.ufrag_tag);
 }
 
-bool SessionShard::Publish(uint32_t index, const NewSession& wanted) {
-  Session<Ipv4>& session = sessions_[index];
-  uint64_t forward = Hash(session.to_bridge.match);
-  if (!table_.Insert(forward, ValueOf(index, Direction::kToBridge))) return false;
+// What a NAT port leads to needs no entry in the table.
+bool SessionShard::Publish(uint32_t index, const NewSession& wanted, bool sibling) {
+  Session& session = sessions_[index];
+  uint64_t forward = HashOf(session.to_bridge);
+  if (sibling) forward = SiblingHash(forward, session.ufrag_tag());
+  if (!wanted.outbound && !table_.Insert(forward, ValueOf(index, Direction::kToBridge))) {
+    return false;
+  }
   if (!wanted.source_nat) {
-    uint64_t back = Hash(session.to_client.match);
+    uint64_t back = HashOf(session.to_client);
     // A removed listener's session may lead to the same bridge port from the same client: the
     // bridge can not tell them apart, and its answers belong to the newer one.
     uint32_t older =
-        table_.Find(back, [&](uint32_t v) { return FlowAt(v).match == session.to_client.match; });
+        table_.Find(back, [&](uint32_t v) { return SameMatch(FlowAt(v), session.to_client); });
     if (older != FlowTable::kNone) table_.Erase(back, older);
     if (!table_.Insert(back, ValueOf(index, Direction::kToClient))) {
       table_.Erase(forward, ValueOf(index, Direction::kToBridge));
       return false;
     }
   }
-  auto& generation = session.to_bridge.generation;
-  generation.store(generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  auto& sequence = session.sequence();
+  sequence.store(sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   return true;
 }
 
-std::optional<NatPorts::Binding> SessionShard::BindingOf(const Session<Ipv4>& session) const {
-  const FlowKey<Ipv4>& outside = session.to_bridge.rewritten;
-  // In destination NAT the client's own address goes on, unchanged.
-  if (outside.source == session.to_bridge.match.source &&
-      outside.source_port == session.to_bridge.match.source_port) {
-    return std::nullopt;
+void SessionShard::Answered(Flow& flow) {
+  Session& session = Session::Of(flow);
+  session.to_bridge.state |= kAnswered;
+  session.to_client.state |= kAnswered;
+}
+
+void SessionShard::Confirm(Flow& flow) {
+  Session& session = Session::Of(flow);
+  session.to_bridge.state |= kConfirmed;
+  session.to_client.state |= kConfirmed;
+  counters_.sessions_unconfirmed.Subtract(1);
+  MakeCurrent(session.to_bridge);
+}
+
+void SessionShard::MakeCurrent(Flow& to_bridge) {
+  Session& session = Session::Of(to_bridge);
+  const uint32_t own = ValueOf(IndexOf(session), Direction::kToBridge);
+  const uint64_t hash = HashOf(to_bridge);
+  const uint32_t current =
+      table_.Find(hash, [&](uint32_t v) { return SameMatch(FlowAt(v), to_bridge); });
+  if (current == own) return;
+  table_.Erase(SiblingHash(hash, session.ufrag_tag()), own);
+  if (current != FlowTable::kNone) {
+    table_.Erase(hash, current);
+    // Should there be no room for this, the old session only carries what still comes from its
+    // bridge.
+    table_.Insert(SiblingHash(hash, sessions_[current / 2].ufrag_tag()), current);
   }
+  if (!table_.Insert(hash, own)) table_.Insert(SiblingHash(hash, session.ufrag_tag()), own);
+}
+
+std::optional<NatPorts::Binding> SessionShard::BindingOf(const Session& session) const {
+  const Flow& flow = session.to_bridge;
+  if ((flow.state & (kNatPort | kOutbound)) == 0) return std::nullopt;
+  const bool outbound = (flow.state & kOutbound) != 0;
+  const bool v4 = flow.families == Families::k4To4;
+  const Ipv4Tuples& tuples = flow.v4;
+  const Endpoints& ends = flow.endpoints;
+  be16 port = outbound ? ends.listener_port : ends.nat_port;
+  if (v4) port = outbound ? tuples.match.destination_port : tuples.rewritten.source_port;
   for (size_t i = 0; i < config_.nat_addresses.size(); ++i) {
-    if (config_.nat_addresses[i] == outside.source) {
-      return NatPorts::Binding{static_cast<uint16_t>(i), outside.source_port.ToHost()};
-    }
+    const NatAddress& nat = config_.nat_addresses[i];
+    const bool is_it = v4 ? nat.address == Ipv6Address::Mapped(outbound ? tuples.match.destination
+                                                                        : tuples.rewritten.source)
+                          : nat.place == (outbound ? ends.listener : ends.nat);
+    if (is_it) return NatPorts::Binding{static_cast<uint16_t>(i), port.ToHost()};
   }
   return std::nullopt;
 }
 
 uint32_t SessionShard::Due(uint32_t index, uint32_t now, const SessionTimeouts& timeouts) {
-  const Session<Ipv4>& session = sessions_[index];
-  uint32_t deadline =
-      session.confirmed()
-          ? std::max(session.to_bridge.last_seen, session.to_client.last_seen) + timeouts.idle
-          : session.to_client.last_seen + timeouts.unconfirmed;
-  if (deadline > now) return deadline;
+  const Session& session = sessions_[index];
+  // An unconfirmed one is asked about once, when its time is over: more of the same request does
+  // not make it live on.
+  if (session.confirmed()) {
+    uint32_t last = std::max(session.to_bridge.last_seen, session.to_client.last_seen);
+    if (last + timeouts.idle > now) return last + timeouts.idle;
+  }
   Remove(index, now);
   return TimerWheel::kGone;
 }
 
 void SessionShard::Remove(uint32_t index, uint32_t now) {
-  Session<Ipv4>& session = sessions_[index];
-  auto& generation = session.to_bridge.generation;
-  generation.store(generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  Session& session = sessions_[index];
+  auto& sequence = session.sequence();
+  sequence.store(sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 
-  table_.Erase(Hash(session.to_bridge.match), ValueOf(index, Direction::kToBridge));
+  const uint64_t hash = HashOf(session.to_bridge);
+  const uint32_t value = ValueOf(index, Direction::kToBridge);
+  if (!table_.Erase(hash, value)) table_.Erase(SiblingHash(hash, session.ufrag_tag()), value);
+  const bool by_port_only = (session.to_bridge.state & kNatPort) != 0;
+  if (!by_port_only) table_.Erase(HashOf(session.to_client), ValueOf(index, Direction::kToClient));
   if (auto binding = BindingOf(session)) {
     if (session.confirmed()) {
       nat_ports_.Retire(*binding, now);
     } else {
       nat_ports_.Release(*binding);
     }
-  } else {
-    table_.Erase(Hash(session.to_client.match), ValueOf(index, Direction::kToClient));
   }
-  sources_.Return(session.to_bridge.match.source);
+  sources_.Return(sources_.SourceOf(session.client_address()));
   if (!session.confirmed()) counters_.sessions_unconfirmed.Subtract(1);
   counters_.sessions_expired.Add(1);
   counters_.listeners[session.to_bridge.listener].sessions_active.Subtract(1);
   counters_.bridges[session.to_bridge.bridge].sessions_active.Subtract(1);
+  // A packet of the same burst may have been led here already: it must find that this is not its
+  // flow. No packet has a port of zero.
+  session.to_bridge.endpoints = Endpoints();
+  session.to_client.endpoints = Endpoints();
   free_[free_count_++] = index;
 }
 
@@ -198,23 +334,23 @@ void SessionShard::UpdateGauges() {
   counters_.nat_ports_quarantined.Set(nat_ports_.quarantined());
 }
 
-bool SessionShard::Copy(size_t index, Session<Ipv4>& copy) const {
-  const Session<Ipv4>& session = sessions_[index];
-  uint32_t before = session.to_bridge.generation.load(std::memory_order_acquire);
+bool SessionShard::Copy(size_t index, Session& copy) const {
+  const Session& session = sessions_[index];
+  uint32_t before = session.sequence().load(std::memory_order_acquire);
   if (before % 2 != 0) return false;
   // Word by word and relaxed: the owner goes on writing counts meanwhile.
-  constexpr size_t kWords = sizeof(Session<Ipv4>) / sizeof(uint64_t);
+  constexpr size_t kWords = sizeof(Session) / sizeof(uint64_t);
   const auto* from = reinterpret_cast<const uint64_t*>(&session);
   uint64_t words[kWords];
   for (size_t i = 0; i < kWords; ++i) words[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
   memcpy(static_cast<void*>(&copy), words, sizeof(words));
   std::atomic_thread_fence(std::memory_order_acquire);
-  return session.to_bridge.generation.load(std::memory_order_relaxed) == before;
+  return session.sequence().load(std::memory_order_relaxed) == before;
 }
 
 size_t SessionShard::bytes() const {
   return sessions_.bytes() + free_.bytes() + table_.bytes() + nat_ports_.bytes() +
-         sources_.bytes() + timers_.bytes();
+         sources_.bytes() + timers_.bytes() + admission_.bytes() + waiting_.bytes();
 }
 
 }  // namespace bridgehead

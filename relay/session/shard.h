@@ -9,6 +9,7 @@
 
 #include "relay/api/counters.h"
 #include "relay/net/family.h"
+#include "relay/session/admission.h"
 #include "relay/session/flow.h"
 #include "relay/session/flow_table.h"
 #include "relay/session/nat_ports.h"
@@ -17,11 +18,18 @@
 
 namespace bridgehead {
 
+struct NatAddress {
+  Ipv6Address address;  // either family
+  Place place = kNoPlace;
+  bool inside = true;    // seen by bridges, for clients
+  bool outside = false;  // seen by others, for bridges
+};
+
 struct ShardConfig {
   size_t worker = 0;
   size_t workers = 1;
   size_t max_sessions = 65536;
-  std::vector<be32> nat_addresses;
+  std::vector<NatAddress> nat_addresses;
   uint16_t nat_first_port = 20000;
   uint16_t nat_last_port = 59999;
   HashKey hash_key;  // of the flow table: any secret
@@ -36,18 +44,36 @@ struct SessionTimeouts {
 
 struct SessionLimits {
   uint32_t per_source = 1024;
-  uint32_t unconfirmed = 4096;
+  uint32_t unconfirmed = 4096;  // at most kMaxUnconfirmed; beyond it the oldest one goes
+  AdmissionLimits admission;
+};
+
+// The most unconfirmed sessions of a worker.
+inline constexpr uint32_t kMaxUnconfirmed = 65536;
+
+// One end of a flow.
+struct Endpoint {
+  Ipv6Address address;  // either family
+  be16 port;
+  Place place = kNoPlace;  // of `address`, where the configuration has it
 };
 
 // What admission decided about a new session; the shard finds the rest.
 struct NewSession {
-  FlowKey<Ipv4> client;  // as the first packet came: client -> listener
-  be32 bridge;
-  uint16_t bridge_port = 0;  // host order
+  Endpoint client;
+  Endpoint listener;
+  Endpoint bridge;
   bool source_nat = true;
-  uint16_t listener = 0;  // numbers in the counter segment
+  // What the bridge sees where that is neither the client nor a NAT port: a bridge's own public
+  // address, for another bridge behind this relay.
+  std::optional<Endpoint> seen_as;
+  bool outbound =
+      false;             // opened by the bridge: `listener` is a NAT port outside, yet to be chosen
+  bool trusted = false;  // confirmed from the start
+  uint32_t ufrag_tag = 0;
+  uint16_t listener_number = 0;  // in the counter segment
   uint16_t bridge_number = 0;
-  uint32_t route_generation = 0;
+  uint16_t route_generation = 0;
   uint16_t client_adjacency = kNoAdjacency;
   uint16_t bridge_adjacency = kNoAdjacency;
   uint8_t bridge_ingress = kAnyPort;
@@ -58,26 +84,53 @@ class SessionShard {
   SessionShard(const ShardConfig& config, WorkerCounters& counters);
 
   // The flow for this hash's first candidate, not yet compared; nullptr: none.
-  Flow<Ipv4>* Candidate(uint64_t hash) {
+  Flow* Candidate(uint64_t hash) {
     uint32_t value = table_.Candidate(hash);
     return value == FlowTable::kNone ? nullptr : &FlowAt(value);
   }
-  Flow<Ipv4>* Find(uint64_t hash, const FlowKey<Ipv4>& key);
-  // The flow of replies to a NAT port, not yet compared; nullptr: no session has the port.
-  Flow<Ipv4>* NatCandidate(size_t address, uint16_t port) {
-    uint32_t session = nat_ports_.Lookup(address, port);
-    return session == NatPorts::kNone ? nullptr : &sessions_[session].to_client;
+  // The flow with this hash for which `is_it(flow)` holds; nullptr: none.
+  template <class IsIt>
+  Flow* Find(uint64_t hash, IsIt&& is_it) {
+    uint32_t value = table_.Find(hash, [&](uint32_t v) { return is_it(FlowAt(v)); });
+    return value == FlowTable::kNone ? nullptr : &FlowAt(value);
   }
-  uint64_t Hash(const FlowKey<Ipv4>& key) const { return HashFlow(key, config_.hash_key); }
+  // The flow of packets to a NAT port, not yet compared; nullptr: no session has the port.
+  Flow* NatCandidate(size_t address, uint16_t port) {
+    uint32_t value = nat_ports_.Lookup(address, port);
+    return value == NatPorts::kNone ? nullptr : &FlowAt(value);
+  }
+  const HashKey& hash_key() const { return config_.hash_key; }
   void PrefetchTable(uint64_t hash) const { table_.Prefetch(hash); }
   void PrefetchNat(size_t address, uint16_t port) const { nat_ports_.Prefetch(address, port); }
+  // What a session is found by when another session of the same client and listener has the plain
+  // hash: see Create.
+  uint64_t SiblingHash(uint64_t hash, uint32_t ufrag_tag) const {
+    return HashWords(hash, ufrag_tag, config_.hash_key);
+  }
+
+  Admission& admission() { return admission_; }
 
   // Creates a session, or names the limit that forbids it; then nothing has changed.
-  Drop Create(const NewSession& wanted, uint32_t now, const SessionTimeouts& timeouts,
-              const SessionLimits& limits, Flow<Ipv4>*& to_bridge);
+  //
+  // `sibling`: the client already has a session on the listener, with another ufrag (RFC 8445
+  // section 9: an ICE restart). Both live side by side: the new one is found by hash and ufrag
+  // together, until it is confirmed and takes the plain hash over.
+  Drop Create(const NewSession& wanted, bool sibling, uint32_t now, const SessionTimeouts& timeouts,
+              const SessionLimits& limits, Flow*& to_bridge);
 
-  // To be called for the first packet of a bridge's answer.
-  void Confirm() { counters_.sessions_unconfirmed.Subtract(1); }
+  // The bridge has answered, other than with a STUN error.
+  void Answered(Flow& flow);
+  // The client has sent after the bridge's answer: the session is confirmed, and the one that its
+  // client's packets belong to.
+  void Confirm(Flow& flow);
+  // Makes the session the one that its client's packets belong to, whatever their ufrag.
+  void MakeCurrent(Flow& to_bridge);
+
+  // A packet for this listener that made no session.
+  void CountRefused(uint16_t listener, Drop drop) {
+    counters_.listeners[listener].refused.Add(1);
+    if (drop == Drop::kStunUnknownUfrag) counters_.listeners[listener].refused_ufrag.Add(1);
+  }
 
   // The clock's first value, in seconds; before any other call that takes `now`.
   void Start(uint32_t now) { timers_.Start(now); }
@@ -86,7 +139,7 @@ class SessionShard {
 
   // For readers in other threads: copies a session in a consistent state; false when the record is
   // free or changes meanwhile.
-  bool Copy(size_t index, Session<Ipv4>& copy) const;
+  bool Copy(size_t index, Session& copy) const;
   size_t capacity() const { return sessions_.size(); }
   size_t worker() const { return config_.worker; }
   size_t bytes() const;
@@ -94,29 +147,46 @@ class SessionShard {
  private:
   static constexpr size_t kAdvanceBudget = 32;  // sessions and ports looked at in one poll
 
-  Flow<Ipv4>& FlowAt(uint32_t value) {
+  Flow& FlowAt(uint32_t value) {
     return sessions_[value / 2].flow(static_cast<Direction>(value % 2));
   }
   static uint32_t ValueOf(uint32_t session, Direction direction) {
     return session * 2 + static_cast<uint32_t>(direction);
   }
-  void Fill(Session<Ipv4>& session, const NewSession& wanted, const FlowKey<Ipv4>& rewritten,
-            uint32_t now);
-  bool Publish(uint32_t index, const NewSession& wanted);
+  uint32_t IndexOf(const Session& session) const {
+    return static_cast<uint32_t>(&session - &sessions_[0]);
+  }
+  uint64_t HashOf(const Flow& flow) const;
+  std::optional<NatPorts::Binding> AllocatePort(const NewSession& wanted, uint32_t index);
+  void Fill(Session& session, const NewSession& wanted, const Endpoint& listener,
+            const Endpoint& towards_bridge, uint32_t now);
+  bool Publish(uint32_t index, const NewSession& wanted, bool sibling);
+  void MakeRoom(uint32_t most_unconfirmed, uint32_t now);
   uint32_t Due(uint32_t index, uint32_t now, const SessionTimeouts& timeouts);
   void Remove(uint32_t index, uint32_t now);
-  std::optional<NatPorts::Binding> BindingOf(const Session<Ipv4>& session) const;
+  std::optional<NatPorts::Binding> BindingOf(const Session& session) const;
   void UpdateGauges();
 
   ShardConfig config_;
   WorkerCounters& counters_;
-  HugeArray<Session<Ipv4>> sessions_;
+  HugeArray<Session> sessions_;
   HugeArray<uint32_t> free_;  // stack of free records
   size_t free_count_ = 0;
   FlowTable table_;
+  // Numbers of NAT addresses: towards bridges and towards the outside, of each family.
+  std::vector<uint16_t> inside_v4_, inside_v6_, outside_v4_, outside_v6_;
   NatPorts nat_ports_;
   SourceLimits sources_;
   TimerWheel timers_;
+  Admission admission_;
+  // Unconfirmed sessions in the order in which they came, and some that are no more: a ring.
+  struct Waiting {
+    uint32_t session = 0;
+    uint32_t sequence = 0;  // of the session when it was put in
+  };
+  HugeArray<Waiting> waiting_;
+  size_t waiting_first_ = 0;
+  size_t waiting_count_ = 0;
 };
 
 }  // namespace bridgehead

@@ -1,11 +1,15 @@
-// How many sessions each source address has, to keep one source from taking the table: a counting
-// hash table of fixed size with linear probing, for one worker alone.
+// How many sessions each source has, to keep one source from taking the table: a counting hash
+// table of fixed size with linear probing, for one worker alone.
+//
+// A source is an IPv4 address, or an IPv6 /64: whoever has one address of that has all of them (RFC
+// 6177).
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "relay/net/address.h"
 #include "relay/session/flow_table.h"
 #include "relay/session/huge_array.h"
 
@@ -18,16 +22,23 @@ class SourceLimits {
   SourceLimits(size_t sessions, const HashKey& key)
       : key_(key), entries_(std::bit_ceil(sessions * 2)), mask_(entries_.size() - 1) {}
 
+  // The source that an address of either family belongs to, as a number. Two /64s may share one, by
+  // a chance of one in four thousand million: they then share a limit.
+  uint32_t SourceOf(const Ipv6Address& address) const {
+    if (address.IsMapped()) return address.Unmapped().Raw();
+    return static_cast<uint32_t>(HashWords(address.High(), 0, key_) >> 32);
+  }
+
   // Counts one more session for `source`; false, and nothing changes, when it has `limit` already.
-  bool Take(be32 source, uint32_t limit) {
+  bool Take(uint32_t source, uint32_t limit) {
     Entry& entry = entries_[Position(source)];
     if (entry.count >= limit) return false;
-    entry.source = source.Raw();
+    entry.source = source;
     ++entry.count;
     return true;
   }
 
-  void Return(be32 source) {
+  void Return(uint32_t source) {
     size_t hole = Position(source);
     if (entries_[hole].count == 0 || --entries_[hole].count > 0) return;
     // Closes the gap: later entries of the same run move up unless that would pass their home.
@@ -41,20 +52,20 @@ class SourceLimits {
     }
   }
 
-  uint32_t Count(be32 source) const { return entries_[Position(source)].count; }
+  uint32_t Count(uint32_t source) const { return entries_[Position(source)].count; }
   size_t bytes() const { return entries_.bytes(); }
 
  private:
   struct Entry {
-    uint32_t source = 0;  // raw
-    uint32_t count = 0;   // 0: free
+    uint32_t source = 0;
+    uint32_t count = 0;  // 0: free
   };
 
   size_t Home(uint32_t source) const { return HashWords(source, 0, key_) & mask_; }
   // Where `source` is, or the free place where it belongs.
-  size_t Position(be32 source) const {
-    size_t at = Home(source.Raw());
-    while (entries_[at].count != 0 && entries_[at].source != source.Raw()) at = (at + 1) & mask_;
+  size_t Position(uint32_t source) const {
+    size_t at = Home(source);
+    while (entries_[at].count != 0 && entries_[at].source != source) at = (at + 1) & mask_;
     return at;
   }
 

@@ -13,6 +13,14 @@
 namespace bridgehead {
 
 // Sets packet.flow to the new session's flow towards the bridge, or names the drop.
+template <class Family>
 Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32_t now);
+
+// A STUN Binding Request on a client's flow that exists (packet.flow): sets packet.flow to the flow
+// that its ufrag belongs to, which may be a new one, towards another bridge even (RFC 8445 section
+// 9: an ICE restart). Anything that is not a whole request with a USERNAME stays where it is. Names
+// the drop when the new session is refused.
+template <class Family>
+Drop FollowUfrag(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32_t now);
 
 }  // namespace bridgehead

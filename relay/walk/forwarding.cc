@@ -12,22 +12,23 @@ namespace {
 
 constexpr size_t kMaxAdjacencies = kNoAdjacency;
 
-bool ToAddress(const std::string& bytes, be32& address) {
-  if (bytes.size() != 4) return false;
-  uint32_t raw = 0;
-  memcpy(&raw, bytes.data(), 4);
-  address = be32::FromRaw(raw);
-  return true;
+// Whatever a route or neighbour may name, hosts or not.
+bool ToAddress(const std::string& bytes, Ipv6Address& address) {
+  if (bytes.size() == sizeof(uint32_t)) {
+    uint32_t raw;
+    memcpy(&raw, bytes.data(), sizeof(raw));
+    address = Ipv6Address::Mapped(be32::FromRaw(raw));
+    return true;
+  }
+  if (bytes.size() != address.bytes.size()) return false;
+  memcpy(address.bytes.data(), bytes.data(), bytes.size());
+  return !address.IsMapped();
 }
 
 bool ToMac(const std::string& bytes, MacAddress& mac) {
   if (bytes.size() != mac.size()) return false;
   memcpy(mac.data(), bytes.data(), mac.size());
   return true;
-}
-
-uint32_t Mask(uint32_t length) {
-  return length == 0 ? 0 : ~uint32_t{0} << (32 - length);
 }
 
 void SetEthernet(Adjacency& adjacency, const MacAddress& destination, const MacAddress& source) {
@@ -41,8 +42,9 @@ void SetEthernet(Adjacency& adjacency, const MacAddress& destination, const MacA
     *at++ = static_cast<uint8_t>(adjacency.next_hop.vlan >> 8);
     *at++ = static_cast<uint8_t>(adjacency.next_hop.vlan);
   }
-  *at++ = Ipv4::kEtherType >> 8;
-  *at++ = Ipv4::kEtherType & 0xff;
+  uint16_t type = adjacency.next_hop.address.IsMapped() ? Ipv4::kEtherType : Ipv6::kEtherType;
+  *at++ = static_cast<uint8_t>(type >> 8);
+  *at++ = static_cast<uint8_t>(type);
   adjacency.l2_bytes = static_cast<uint8_t>(at - adjacency.l2.data());
 }
 
@@ -75,26 +77,25 @@ absl::StatusOr<std::shared_ptr<const Forwarding>> Forwarding::Build(
     built->interfaces_.push_back(to);
   }
   for (const api::Route& route : routing.routes()) built->AddRoute(route);
-  for (size_t length = built->routes_.size(); length-- > 0;) {
-    if (!built->routes_[length].empty()) built->lengths_.push_back(static_cast<uint8_t>(length));
-  }
   if (before != nullptr) built->KeepNumbers(*before);
   built->AddNeighbours(routing);
   return std::shared_ptr<const Forwarding>(std::move(built));
 }
 
 void Forwarding::AddRoute(const api::Route& route) {
-  be32 prefix;
-  if (!ToAddress(route.prefix(), prefix) || route.prefix_length() > 32) return;
+  Ipv6Address prefix;
+  if (!ToAddress(route.prefix(), prefix)) return;
   RouteEntry entry{static_cast<uint16_t>(route.interface()),
                    static_cast<uint16_t>(std::min<uint32_t>(route.mtu(), 0xffff)),
-                   route.gateway().empty(), route.unreachable(), be32()};
+                   route.gateway().empty(), route.unreachable(), Ipv6Address()};
   if (!entry.unreachable) {
     if (route.interface() >= interfaces_.size()) return;
-    if (!entry.on_link && !ToAddress(route.gateway(), entry.gateway)) return;
+    if (!entry.on_link && (!ToAddress(route.gateway(), entry.gateway) ||
+                           entry.gateway.IsMapped() != prefix.IsMapped())) {
+      return;
+    }
   }
-  uint32_t key = prefix.ToHost() & Mask(route.prefix_length());
-  if (routes_[route.prefix_length()].emplace(key, entry).second) ++route_count_;
+  if (routes_.Add(prefix, route.prefix_length(), entry)) ++route_count_;
 }
 
 // The numbering goes on where `before` stops if nothing a session relies on has changed: the same
@@ -108,7 +109,7 @@ void Forwarding::KeepNumbers(const Forwarding& before) {
   bool same = interfaces_ == before.interfaces_ && routes_ == before.routes_ &&
               dead <= before.adjacencies_.size() / 2 + 64;
   if (!same) {
-    ++generation_;
+    ++generation_;  // it may wrap: no session waits that long for its next packet
     return;
   }
   adjacencies_ = before.adjacencies_;
@@ -121,15 +122,14 @@ void Forwarding::KeepNumbers(const Forwarding& before) {
 void Forwarding::AddNeighbours(const api::Routing& routing) {
   std::vector<std::set<uint16_t>> mtus(interfaces_.size());
   for (size_t i = 0; i < interfaces_.size(); ++i) mtus[i].insert(interfaces_[i].mtu);
-  for (const PrefixTable& table : routes_) {
-    for (const auto& [prefix, route] : table) {
-      if (!route.unreachable && route.mtu != 0) mtus[route.interface].insert(route.mtu);
-    }
-  }
+  auto note = [&](const RouteEntry& route) {
+    if (!route.unreachable && route.mtu != 0) mtus[route.interface].insert(route.mtu);
+  };
+  routes_.ForEach(note);
   for (const api::Neighbour& neighbour : routing.neighbours()) {
     if (neighbour.interface() >= interfaces_.size()) continue;
     const Interface& interface = interfaces_[neighbour.interface()];
-    be32 address;
+    Ipv6Address address;
     if (!ToAddress(neighbour.address(), address)) continue;
     for (uint16_t mtu : mtus[neighbour.interface()]) {
       NextHop hop{interface.port, interface.vlan, mtu, address};
@@ -167,17 +167,12 @@ bool Forwarding::IsOwnMac(uint8_t port, const MacAddress& mac) const {
   });
 }
 
-std::optional<NextHop> Forwarding::Route(be32 destination) const {
-  for (uint8_t length : lengths_) {
-    auto found = routes_[length].find(destination.ToHost() & Mask(length));
-    if (found == routes_[length].end()) continue;
-    const RouteEntry& entry = found->second;
-    if (entry.unreachable) return std::nullopt;
-    const Interface& interface = interfaces_[entry.interface];
-    return NextHop{interface.port, interface.vlan, entry.mtu != 0 ? entry.mtu : interface.mtu,
-                   entry.on_link ? destination : entry.gateway};
-  }
-  return std::nullopt;
+std::optional<NextHop> Forwarding::Route(const Ipv6Address& destination) const {
+  const RouteEntry* entry = routes_.Find(destination);
+  if (entry == nullptr || entry->unreachable) return std::nullopt;
+  const Interface& interface = interfaces_[entry->interface];
+  return NextHop{interface.port, interface.vlan, entry->mtu != 0 ? entry->mtu : interface.mtu,
+                 entry->on_link ? destination : entry->gateway};
 }
 
 uint16_t Forwarding::Find(const NextHop& next_hop) const {

@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "relay/net/family.h"
+#include "relay/net/prefix_table.h"
 #include "relay/session/flow.h"
 
 namespace bridgehead {
@@ -30,13 +31,14 @@ class Routing;
 struct NextHop {
   uint8_t port = 0;
   uint16_t vlan = 0;
-  uint16_t mtu = 0;  // IP bytes: the route's, or the interface's
-  be32 address;
+  uint16_t mtu = 0;     // IP bytes: the route's, or the interface's
+  Ipv6Address address;  // either family
 
   bool operator==(const NextHop& other) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const NextHop& hop) {
-    return H::combine(std::move(h), hop.port, hop.vlan, hop.mtu, hop.address.Raw());
+    return H::combine(std::move(h), hop.port, hop.vlan, hop.mtu, hop.address.High(),
+                      hop.address.Low());
   }
 };
 
@@ -56,6 +58,15 @@ struct alignas(64) Adjacency {
 };
 static_assert(sizeof(Adjacency) == 64);
 
+struct RouteEntry {
+  uint16_t interface;
+  uint16_t mtu;  // 0: the interface's
+  bool on_link;
+  bool unreachable;
+  Ipv6Address gateway;  // either family
+  bool operator==(const RouteEntry& other) const = default;
+};
+
 class Forwarding {
  public:
   // `port_macs`: the ports' own addresses, for interfaces that come without one (no kernel device).
@@ -65,10 +76,10 @@ class Forwarding {
       const api::Routing& routing, const std::vector<MacAddress>& port_macs,
       const Forwarding* before);
 
-  uint32_t generation() const { return generation_; }
+  uint16_t generation() const { return generation_; }
 
   // Longest prefix match; nullopt: no route, or an unreachable one.
-  std::optional<NextHop> Route(be32 destination) const;
+  std::optional<NextHop> Route(const Ipv6Address& destination) const;  // either family
   // The number of a next hop's adjacency, kNoAdjacency when the kernel has not named its MAC.
   uint16_t Find(const NextHop& next_hop) const;
   const Adjacency* Get(uint16_t number) const {
@@ -90,26 +101,15 @@ class Forwarding {
     MacAddress mac;
     bool operator==(const Interface& other) const = default;
   };
-  struct RouteEntry {
-    uint16_t interface;
-    uint16_t mtu;  // 0: the interface's
-    bool on_link;
-    bool unreachable;
-    be32 gateway;
-    bool operator==(const RouteEntry& other) const = default;
-  };
-  using PrefixTable = absl::flat_hash_map<uint32_t, RouteEntry>;  // by the prefix, host order
-
   void AddRoute(const api::Route& route);
   void AddNeighbours(const api::Routing& routing);
   bool AddAdjacency(const NextHop& hop, const Interface& interface, const std::string& mac);
   void KeepNumbers(const Forwarding& before);
 
-  uint32_t generation_ = 1;
+  uint16_t generation_ = 1;
   size_t route_count_ = 0;
   std::vector<Interface> interfaces_;
-  std::array<PrefixTable, 33> routes_;  // by prefix length
-  std::vector<uint8_t> lengths_;        // in use, longest first
+  AnyPrefixTable<RouteEntry> routes_;
   std::vector<Adjacency> adjacencies_;
   absl::flat_hash_map<NextHop, uint16_t> numbers_;
 };

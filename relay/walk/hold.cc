@@ -27,7 +27,7 @@ void HoldList::Ask(Waiting& waiting, const Snapshot& snapshot, uint32_t now) {
 }
 
 Drop HoldList::Add(const Packet& packet, const Snapshot& snapshot, uint32_t now) {
-  auto hop = snapshot.forwarding->Route(packet.Key().destination);
+  auto hop = snapshot.forwarding->Route(packet.Destination());
   if (!hop) return Drop::kNoRoute;
   Waiting* waiting = FindOrMake(*hop, now);
   if (waiting == nullptr || waiting->count >= snapshot.hold_packets || free_ == kEnd) {
@@ -60,7 +60,7 @@ Packet HoldList::Take(Waiting& waiting) {
 Drop HoldList::Judge(Waiting& waiting, const Snapshot& snapshot, uint32_t now,
                      Adjacency& adjacency) {
   // The route itself may have changed: the first packet speaks for all.
-  auto hop = snapshot.forwarding->Route(nodes_[waiting.first].packet.Key().destination);
+  auto hop = snapshot.forwarding->Route(nodes_[waiting.first].packet.Destination());
   if (!hop) return Drop::kNoRoute;
   waiting.next_hop = *hop;
   const Adjacency* found = snapshot.forwarding->Get(snapshot.forwarding->Find(*hop));

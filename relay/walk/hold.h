@@ -18,7 +18,7 @@ namespace bridgehead {
 
 struct ResolveRequest {
   uint32_t ifindex = 0;
-  be32 address;
+  Ipv6Address address;  // either family
 };
 
 // One worker writes, the control thread reads. A full queue loses the request: it is repeated.
@@ -68,7 +68,7 @@ class HoldList {
       if (drop == Drop::kNone && adjacency.state != Adjacency::State::kResolved) continue;
       while (waiting.count > 0) {
         Packet packet = Take(waiting);
-        auto hop = snapshot.forwarding->Route(packet.Key().destination);
+        auto hop = snapshot.forwarding->Route(packet.Destination());
         if (drop == Drop::kNone && hop != waiting.next_hop) {
           packet.End(Drop::kNoRoute);  // its route has moved away from the one it waited for
         } else if (drop == Drop::kNone) {

@@ -6,36 +6,92 @@
 // of the tables: one of the bucket or slot, one of the flow.
 #pragma once
 
+#include <type_traits>
+
 #include "relay/session/shard.h"
 #include "relay/walk/packet.h"
+#include "relay/walk/snapshot.h"
 
 namespace bridgehead {
 
+// Whether `flow` takes packets with this key. After Classify with the same.
+template <class Family>
+inline bool Takes(const Flow& flow, const Packet& packet, const FlowKey<Family>& key,
+                  const Snapshot& snapshot) {
+  if constexpr (std::is_same_v<Family, Ipv4>) {
+    if (flow.families == Families::k4To4) [[likely]]
+      return flow.v4.match == key;
+  } else {
+    if (flow.families == Families::k4To4) return false;
+  }
+  const Endpoints& ends = flow.endpoints;
+  if (packet.nat_reply) {
+    // The NAT port has led here; what is left to compare is who sent it.
+    return flow.direction == Direction::kToClient
+               ? ends.bridge_port == key.source_port &&
+                     snapshot.AddressAt(ends.bridge) == Family::Any(key.source)
+               : ends.client_port == key.source_port && ends.client == Family::Any(key.source);
+  }
+  if constexpr (std::is_same_v<Family, Ipv6>) {
+    if (packet.from_place) {
+      return flow.direction == Direction::kToClient && ends.client == key.destination &&
+             ends.client_port == key.destination_port && ends.bridge == packet.place &&
+             ends.bridge_port == key.source_port;
+    }
+    return flow.direction == Direction::kToBridge && ends.client == key.source &&
+           ends.client_port == key.source_port && ends.listener == packet.place &&
+           ends.listener_port == key.destination_port;
+  } else {
+    return false;
+  }
+}
+
+template <class Family>
+inline uint64_t HashPacket(const Packet& packet, const FlowKey<Family>& tuple, const HashKey& key) {
+  if constexpr (std::is_same_v<Family, Ipv4>) {
+    return HashFlow(tuple, key);
+  } else {
+    return packet.from_place ? HashEndpoints(tuple.destination, tuple.destination_port,
+                                             packet.place, tuple.source_port, key)
+                             : HashEndpoints(tuple.source, tuple.source_port, packet.place,
+                                             tuple.destination_port, key);
+  }
+}
+
+template <class Family>
 inline void BeginLookup(Packet& packet, const SessionShard& shard) {
   if (packet.nat_reply) {
-    shard.PrefetchNat(packet.nat_address, packet.Key().destination_port.ToHost());
+    shard.PrefetchNat(packet.nat_address, packet.Key<Family>().destination_port.ToHost());
   } else {
-    packet.hash = shard.Hash(packet.Key());
+    packet.hash = HashPacket(packet, packet.Key<Family>(), shard.hash_key());
     shard.PrefetchTable(packet.hash);
   }
 }
 
 inline void FindCandidate(Packet& packet, SessionShard& shard) {
-  packet.flow = packet.nat_reply
-                    ? shard.NatCandidate(packet.nat_address, packet.Key().destination_port.ToHost())
-                    : shard.Candidate(packet.hash);
+  if (packet.nat_reply) {
+    be16 port =
+        packet.ipv6 ? packet.Key<Ipv6>().destination_port : packet.Key<Ipv4>().destination_port;
+    packet.flow = shard.NatCandidate(packet.nat_address, port.ToHost());
+  } else {
+    packet.flow = shard.Candidate(packet.hash);
+  }
   __builtin_prefetch(packet.flow, 1);
 }
 
 // True: packet.flow is the packet's flow. False: it has none, and packet.flow is null, except for a
 // reply from another peer than the one the port stands for.
-inline bool ConfirmFlow(Packet& packet, SessionShard& shard) {
-  if (packet.flow != nullptr && packet.flow->match == packet.Key()) [[likely]]
+template <class Family>
+inline bool ConfirmFlow(Packet& packet, SessionShard& shard, const Snapshot& snapshot) {
+  if (packet.flow != nullptr && Takes(*packet.flow, packet, packet.Key<Family>(), snapshot))
+      [[likely]]
     return true;
   if (packet.nat_reply) return false;
   // A candidate with the same tag but another key, or a session made by an earlier packet of this
   // burst.
-  packet.flow = shard.Find(packet.hash, packet.Key());
+  packet.flow = shard.Find(packet.hash, [&](const Flow& flow) {
+    return Takes(flow, packet, packet.Key<Family>(), snapshot);
+  });
   return packet.flow != nullptr;
 }
 

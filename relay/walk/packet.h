@@ -50,11 +50,15 @@ struct alignas(64) Packet {
   bool offload_checksum = false;  // the egress port is to finish the UDP checksum
   Verdict verdict = Verdict::kOpen;
   Drop drop = Drop::kNone;
-  uint8_t egress = 0;      // port (kTransmit) or worker (kHandoff)
-  bool nat_reply = false;  // destination is a NAT address and one of its ports
+  uint8_t egress = 0;       // port (kTransmit) or worker (kHandoff)
+  bool ipv6 = false;        // what the IP header is, as it stands
+  bool icmp = false;        // an ICMP error about UDP; see icmp.h
+  bool nat_reply = false;   // destination is a NAT address and one of its ports
+  bool from_place = false;  // IPv6: `place` is the source's, not the destination's
   uint16_t nat_address = 0;
-  uint64_t hash = 0;  // of the flow table
-  Flow<Ipv4>* flow = nullptr;
+  Place place = kNoPlace;  // IPv6: of the address of ours or of a bridge that the packet names
+  uint64_t hash = 0;       // of the flow table
+  Flow* flow = nullptr;
 
   // Only after the parser has accepted the packet.
   template <class Family>
@@ -65,10 +69,17 @@ struct alignas(64) Packet {
   UdpHeader& Udp() const {
     return *reinterpret_cast<UdpHeader*>(frame + ip_offset + Family::kHeaderBytes);
   }
-  // Addresses and ports stand next to each other in a packet without IP options.
-  const FlowKey<Ipv4>& Key() const {
-    return *reinterpret_cast<const FlowKey<Ipv4>*>(frame + ip_offset +
-                                                   offsetof(Ipv4Header, source));
+  // Addresses and ports stand next to each other in a packet without options and extensions.
+  template <class Family>
+  const FlowKey<Family>& Key() const {
+    return *reinterpret_cast<const FlowKey<Family>*>(frame + ip_offset + Family::kKeyOffset);
+  }
+  const uint8_t* Payload() const {
+    return frame + ip_offset + (ipv6 ? Ipv6::kHeaderBytes : Ipv4::kHeaderBytes) + sizeof(UdpHeader);
+  }
+  // Where the packet goes as it stands, either family.
+  Ipv6Address Destination() const {
+    return ipv6 ? Key<Ipv6>().destination : Ipv6Address::Mapped(Key<Ipv4>().destination);
   }
 
   void End(Drop reason) {

@@ -1,8 +1,10 @@
-// Stage 1, parse: is this a well-formed UDP packet over IPv4 that a router may forward?
+// Stage 1, parse: is this a well-formed UDP packet over IPv4 or IPv6 that a router may forward?
 //
 // The only place, with the ICMP part below it, that looks at packet memory before its length is
 // known. Ways out: the packet goes on, or one drop of the groups "parse" in drops.def.
 #pragma once
+
+#include <type_traits>
 
 #include "relay/net/checksum.h"
 #include "relay/walk/forwarding.h"
@@ -10,8 +12,9 @@
 
 namespace bridgehead {
 
-// ICMP messages (walk/parse_icmp.cc): never forwarded, but told apart by name.
-Drop ParseIcmp(const uint8_t* message, size_t size);
+// ICMP messages (walk/parse_icmp.cc): an error about UDP goes on, with `icmp` set.
+Drop ParseIcmp(Packet& packet);
+Drop ParseIcmpv6(Packet& packet);
 
 inline Drop ParseEthernet(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {
   if (packet.length < sizeof(EthernetHeader)) return Drop::kFrameTooShort;
@@ -32,7 +35,8 @@ inline Drop ParseEthernet(Packet& packet, const PortTraits& port, const Forwardi
     if (ether_type.ToHost() == kEtherTypeVlan) return Drop::kVlanStacked;
   }
   if (ether_type.ToHost() == kEtherTypeQinQ) return Drop::kVlanStacked;
-  return ether_type.ToHost() == Ipv4::kEtherType ? Drop::kNone : Drop::kNotIp;
+  packet.ipv6 = ether_type.ToHost() == Ipv6::kEtherType;
+  return packet.ipv6 || ether_type.ToHost() == Ipv4::kEtherType ? Drop::kNone : Drop::kNotIp;
 }
 
 // RFC 1812 section 5.2.2: what a router must check, and what media never needs.
@@ -55,20 +59,50 @@ inline Drop ParseIpv4(Packet& packet) {
   return Drop::kNone;
 }
 
-// RFC 768. A checksum of zero means that the sender made none.
+// RFC 8200. Extension headers are as rare here as options, and hide the ports from NICs: refused.
+inline Drop ParseIpv6(Packet& packet) {
+  size_t available = packet.length - packet.ip_offset;
+  if (available < sizeof(Ipv6Header)) return Drop::kIpTruncated;
+  const auto& ip = *reinterpret_cast<const Ipv6Header*>(packet.frame + packet.ip_offset);
+  if (ip.version_class_flow.ToHost() >> 28 != 6) return Drop::kIpVersion;
+  size_t length = sizeof(Ipv6Header) + ip.payload_length.ToHost();
+  if (length > available || length > UINT16_MAX) return Drop::kIpTruncated;
+  packet.ip_length = static_cast<uint16_t>(length);
+  if (!IsHostAddress(ip.source)) return Drop::kMartianSource;
+  return Drop::kNone;
+}
+
+// Why a packet whose next header is none of ours is refused.
+inline Drop RefuseNextHeader(uint8_t next_header) {
+  switch (next_header) {
+    case kProtocolFragment:
+      return Drop::kIpFragment;
+    case kProtocolHopByHop:
+    case kProtocolRouting:
+    case kProtocolAuthentication:
+    case kProtocolDestinationOptions:
+    case kProtocolMobility:
+      return Drop::kIpOptions;
+    default:
+      return Drop::kIpProtocol;
+  }
+}
+
+// RFC 768. A checksum of zero means that the sender made none, which IPv6 does not allow (RFC 8200
+// section 8.1; the exceptions of RFC 6936 are for tunnels).
+template <class Family>
 inline Drop ParseUdp(Packet& packet, const PortTraits& port) {
-  size_t size = packet.ip_length - sizeof(Ipv4Header);
+  size_t size = packet.ip_length - Family::kHeaderBytes;
   if (size < sizeof(UdpHeader)) return Drop::kUdpTruncated;
-  const auto& ip = packet.Ip<Ipv4>();
-  const auto& udp = packet.Udp<Ipv4>();
+  const auto& ip = packet.Ip<Family>();
+  const auto& udp = packet.Udp<Family>();
   if (udp.length.ToHost() != size) return Drop::kUdpLength;
   if (udp.source.Raw() == 0 || udp.destination.Raw() == 0) return Drop::kUdpPortZero;
   uint16_t checksum = udp.checksum.Raw();
-  if (checksum == 0) return Drop::kNone;
+  if (checksum == 0) return std::is_same_v<Family, Ipv4> ? Drop::kNone : Drop::kUdpNoChecksum;
   if (packet.checksum_flags & kUdpChecksumBad) return Drop::kUdpChecksum;
   if (packet.checksum_flags & kUdpChecksumGood) return Drop::kNone;
-  uint64_t pseudo =
-      PseudoHeaderSum(ip.source.Raw(), ip.destination.Raw(), kProtocolUdp, udp.length.ToHost());
+  uint64_t pseudo = PseudoHeaderSum(ip.source, ip.destination, kProtocolUdp, udp.length.ToHost());
   if (port.partial_checksums && checksum == FoldChecksum(pseudo)) {
     // The kernel's CHECKSUM_PARTIAL: the sum of the pseudo header, for a NIC to finish.
     packet.partial_checksum = true;
@@ -80,20 +114,29 @@ inline Drop ParseUdp(Packet& packet, const PortTraits& port) {
   return Drop::kNone;
 }
 
+inline Drop ParseAfterIp4(Packet& packet, const PortTraits& port) {
+  const auto& ip = packet.Ip<Ipv4>();
+  if (ip.protocol == kProtocolUdp) [[likely]]
+    return ParseUdp<Ipv4>(packet, port);
+  if (ip.protocol != kProtocolIcmp) return Drop::kIpProtocol;
+  return ParseIcmp(packet);
+}
+
+inline Drop ParseAfterIp6(Packet& packet, const PortTraits& port) {
+  const auto& ip = packet.Ip<Ipv6>();
+  if (ip.next_header == kProtocolUdp) [[likely]]
+    return ParseUdp<Ipv6>(packet, port);
+  if (ip.next_header != kProtocolIcmpv6) return RefuseNextHeader(ip.next_header);
+  return ParseIcmpv6(packet);
+}
+
 inline Drop Parse(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {
   Drop drop = ParseEthernet(packet, port, forwarding);
   if (drop != Drop::kNone) return drop;
-  drop = ParseIpv4(packet);
+  drop = packet.ipv6 ? ParseIpv6(packet) : ParseIpv4(packet);
   if (drop != Drop::kNone) return drop;
-  const auto& ip = packet.Ip<Ipv4>();
-  if (ip.protocol == kProtocolUdp) [[likely]] {
-    drop = ParseUdp(packet, port);
-    packet.length = packet.ip_offset + packet.ip_length;  // without Ethernet padding
-    return drop;
-  }
-  if (ip.protocol != kProtocolIcmp) return Drop::kIpProtocol;
-  return ParseIcmp(packet.frame + packet.ip_offset + sizeof(Ipv4Header),
-                   packet.ip_length - sizeof(Ipv4Header));
+  packet.length = packet.ip_offset + packet.ip_length;  // without Ethernet padding
+  return packet.ipv6 ? ParseAfterIp6(packet, port) : ParseAfterIp4(packet, port);
 }
 
 }  // namespace bridgehead

@@ -1,12 +1,14 @@
 #include "relay/net/headers.h"
+#include "relay/walk/icmp.h"
 #include "relay/walk/parse.h"
 
 namespace bridgehead {
 
 // RFC 792: an error quotes the IP header and at least eight bytes of the packet it is about.
-Drop ParseIcmp(const uint8_t* message, size_t size) {
+Drop ParseIcmp(Packet& packet) {
+  const size_t size = packet.ip_length - sizeof(Ipv4Header);
   if (size < sizeof(IcmpHeader)) return Drop::kIcmpTruncated;
-  const auto& icmp = *reinterpret_cast<const IcmpHeader*>(message);
+  const IcmpHeader& icmp = IcmpOf<Ipv4>(packet);
   switch (icmp.type) {
     case kIcmpUnreachable:
     case kIcmpSourceQuench:
@@ -16,15 +18,41 @@ Drop ParseIcmp(const uint8_t* message, size_t size) {
     default:
       return Drop::kIcmpType;
   }
-  if (FoldChecksum(SumBytes(message, size)) != 0xffff) return Drop::kIcmpChecksum;
-  if (size < sizeof(IcmpHeader) + sizeof(Ipv4Header)) return Drop::kIcmpTruncated;
-  const auto& quoted = *reinterpret_cast<const Ipv4Header*>(message + sizeof(IcmpHeader));
-  size_t header = (quoted.version_ihl & 0x0f) * size_t{4};
-  if (quoted.version_ihl >> 4 != 4 || header < sizeof(Ipv4Header) ||
-      size < sizeof(IcmpHeader) + header + sizeof(UdpHeader)) {
+  if (FoldChecksum(SumBytes(&icmp, size)) != 0xffff) return Drop::kIcmpChecksum;
+  if (size < sizeof(IcmpHeader) + sizeof(Ipv4Header) + sizeof(UdpHeader)) {
     return Drop::kIcmpTruncated;
   }
-  return Drop::kIcmpError;
+  // What the relay sends has neither options nor another protocol.
+  const Ipv4Header& quoted = QuotedIp<Ipv4>(packet);
+  if (quoted.version_ihl != 0x45 || quoted.protocol != kProtocolUdp ||
+      (quoted.fragment.ToHost() & kIpv4OffsetMask) != 0) {
+    return Drop::kIcmpNoSession;
+  }
+  packet.icmp = true;
+  return Drop::kNone;
+}
+
+// RFC 4443: as much of the packet as fits is quoted.
+Drop ParseIcmpv6(Packet& packet) {
+  const auto& ip = packet.Ip<Ipv6>();
+  const auto size = static_cast<uint16_t>(packet.ip_length - sizeof(Ipv6Header));
+  if (size < sizeof(IcmpHeader)) return Drop::kIcmpTruncated;
+  const IcmpHeader& icmp = IcmpOf<Ipv6>(packet);
+  // The high bit tells errors from information (section 2.1).
+  if (icmp.type < kIcmpv6Unreachable || icmp.type > kIcmpv6ParameterProblem) {
+    return Drop::kIcmpType;
+  }
+  uint64_t pseudo = PseudoHeaderSum(ip.source, ip.destination, kProtocolIcmpv6, size);
+  if (FoldChecksum(SumBytes(&icmp, size, pseudo)) != 0xffff) return Drop::kIcmpChecksum;
+  if (size < sizeof(IcmpHeader) + sizeof(Ipv6Header) + sizeof(UdpHeader)) {
+    return Drop::kIcmpTruncated;
+  }
+  const Ipv6Header& quoted = QuotedIp<Ipv6>(packet);
+  if (quoted.version_class_flow.ToHost() >> 28 != 6 || quoted.next_header != kProtocolUdp) {
+    return Drop::kIcmpNoSession;
+  }
+  packet.icmp = true;
+  return Drop::kNone;
 }
 
 }  // namespace bridgehead

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "relay/net/toeplitz.h"
@@ -35,37 +36,57 @@ class Steering {
   uint8_t OwnerOfNatPort(uint16_t port) const { return port_owner_[port - nat_first_]; }
 
   uint8_t OwnerOfClient(be32 address, be16 port) const {
-    uint8_t input[6];
-    uint32_t raw_address = address.Raw();
-    uint16_t raw_port = port.Raw();
-    memcpy(input, &raw_address, 4);
-    memcpy(input + 4, &raw_port, 2);
-    return table_[toeplitz_.Hash(input) % kTableSize];
+    return table_[HashClient(toeplitz_v4_, address, port) % kTableSize];
+  }
+  uint8_t OwnerOfClient(const Ipv6Address& address, be16 port) const {
+    return table_[HashClient(toeplitz_v6_, address, port) % kTableSize];
   }
 
  private:
+  template <class Table, class Address>
+  static uint32_t HashClient(const Table& table, const Address& address, be16 port) {
+    uint8_t input[sizeof(address) + sizeof(port)];
+    memcpy(input, &address, sizeof(address));
+    memcpy(input + sizeof(address), &port, sizeof(port));
+    return table.Hash(input);
+  }
+
   size_t workers_;
   uint16_t nat_first_;
   std::array<uint8_t, kTableSize> table_{};
   std::vector<uint8_t> port_owner_;
-  ToeplitzTable<6> toeplitz_;
+  ToeplitzTable<6> toeplitz_v4_;
+  ToeplitzTable<18> toeplitz_v6_;
 };
 
-// Notes whether the packet is a reply to a NAT port; the look-up needs that too.
-inline const LocalAddress* Classify(Packet& packet, const Snapshot& snapshot) {
-  const FlowKey<Ipv4>& key = packet.Key();
-  const LocalAddress* local = snapshot.local.Find(key.destination);
+// `key`: the packet's own, or what a packet would have that answers the one that an ICMP error is
+// about.
+//
+// Notes what the look-up needs too: whether that is a reply to a NAT port, and for IPv6 the place
+// that it goes to or, in destination NAT, comes from. Returns what is known of the destination.
+template <class Family>
+inline const LocalAddress* Classify(Packet& packet, const FlowKey<Family>& key,
+                                    const Snapshot& snapshot) {
+  const LocalAddress* local = snapshot.FindLocal<Family>(key.destination);
   uint16_t port = key.destination_port.ToHost();
   packet.nat_reply = local != nullptr && local->nat_address >= 0 &&
                      port >= snapshot.nat_first_port && port <= snapshot.nat_last_port;
   if (packet.nat_reply) packet.nat_address = static_cast<uint16_t>(local->nat_address);
+  if constexpr (std::is_same_v<Family, Ipv6>) {
+    if (local != nullptr && local->ours()) {
+      packet.place = local->place;
+    } else if (const LocalAddress* source = snapshot.FindLocal<Family>(key.source)) {
+      packet.place = source->place;
+      packet.from_place = true;
+    }
+  }
   return local;
 }
 
 // After Classify, whose result `local` is.
-inline uint8_t OwnerOf(const Packet& packet, const LocalAddress* local, const Snapshot& snapshot,
-                       const Steering& steering) {
-  const FlowKey<Ipv4>& key = packet.Key();
+template <class Family>
+inline uint8_t OwnerOf(const Packet& packet, const FlowKey<Family>& key, const LocalAddress* local,
+                       const Snapshot& snapshot, const Steering& steering) {
   if (packet.nat_reply) return steering.OwnerOfNatPort(key.destination_port.ToHost());
   bool to_listener =
       local != nullptr && snapshot.FindListener(*local, key.destination_port.ToHost()) != nullptr;

@@ -9,9 +9,10 @@ void UpdateMbuf(const Packet& packet, rte_mbuf* mbuf) {
   mbuf->pkt_len = packet.length;
   mbuf->ol_flags = 0;
   if (packet.offload_checksum) [[unlikely]] {
-    mbuf->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
+    mbuf->ol_flags =
+        RTE_MBUF_F_TX_UDP_CKSUM | (packet.ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
     mbuf->l2_len = packet.ip_offset;
-    mbuf->l3_len = sizeof(Ipv4Header);
+    mbuf->l3_len = packet.ipv6 ? sizeof(Ipv6Header) : sizeof(Ipv4Header);
   }
 }
 

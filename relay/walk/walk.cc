@@ -2,12 +2,30 @@
 
 #include <utility>
 
+#include "relay/net/stun.h"
 #include "relay/walk/admit.h"
+#include "relay/walk/icmp.h"
 #include "relay/walk/lookup.h"
 #include "relay/walk/parse.h"
 #include "relay/walk/rewrite.h"
 
 namespace bridgehead {
+namespace {
+
+size_t PayloadSize(const Packet& packet) {
+  const size_t headers =
+      (packet.ipv6 ? Ipv6::kHeaderBytes : Ipv4::kHeaderBytes) + sizeof(UdpHeader);
+  return packet.ip_length - headers;
+}
+
+// Could this be a STUN Binding Request? Says no to nearly all media by two bytes that lie in the
+// cache line of the headers.
+bool LooksLikeRequest(const Packet& packet) {
+  const uint8_t* payload = packet.Payload();
+  return PayloadSize(packet) >= kStunHeaderBytes && payload[0] == 0 && payload[1] == 1;
+}
+
+}  // namespace
 
 Walk::Walk(SessionShard& shard, const Steering& steering, std::vector<PortTraits> ports,
            WorkerCounters& counters, ResolveQueue& resolve)
@@ -35,52 +53,91 @@ void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t 
       packet.End(drop);
       continue;
     }
-    const LocalAddress* local = Classify(packet, snapshot);
-    if constexpr (kSteer) {
-      packet.egress = OwnerOf(packet, local, snapshot, steering_);
-      if (packet.egress != shard_.worker()) {
-        packet.verdict = Verdict::kHandoff;
-        continue;
-      }
+    if (packet.ipv6) {
+      Begin<kSteer, Ipv6>(packet, snapshot);
+    } else {
+      Begin<kSteer, Ipv4>(packet, snapshot);
     }
-    BeginLookup(packet, shard_);
   }
   for (Packet& packet : burst) {
-    if (packet.verdict == Verdict::kOpen) FindCandidate(packet, shard_);
+    if (packet.verdict == Verdict::kOpen && !packet.icmp) FindCandidate(packet, shard_);
   }
   for (Packet& packet : burst) {
     if (packet.verdict != Verdict::kOpen) continue;
-    if (!ConfirmFlow(packet, shard_)) [[unlikely]] {
-      Drop drop = Admit(packet, shard_, snapshot, now);
-      if (drop != Drop::kNone) {
-        packet.End(drop);
-        continue;
-      }
+    if (packet.ipv6) {
+      Finish<Ipv6>(packet, snapshot, now);
+    } else {
+      Finish<Ipv4>(packet, snapshot, now);
     }
-    Established(packet, snapshot, now);
   }
 }
 
+// False: the packet is another worker's.
+template <bool kSteer, class Family>
+bool Walk::Steer(Packet& packet, const FlowKey<Family>& key, const Snapshot& snapshot) {
+  const LocalAddress* local = Classify(packet, key, snapshot);
+  if constexpr (kSteer) {
+    packet.egress = OwnerOf(packet, key, local, snapshot, steering_);
+    if (packet.egress != shard_.worker()) {
+      packet.verdict = Verdict::kHandoff;
+      return false;
+    }
+  }
+  return true;
+}
+
+template <bool kSteer, class Family>
+void Walk::Begin(Packet& packet, const Snapshot& snapshot) {
+  // An ICMP error belongs where the packets belong that it is an answer to.
+  if (packet.icmp) [[unlikely]] {
+    Steer<kSteer>(packet, QuotedAnswer<Family>(packet), snapshot);
+  } else if (Steer<kSteer>(packet, packet.Key<Family>(), snapshot)) {
+    BeginLookup<Family>(packet, shard_);
+  }
+}
+
+template <class Family>
+void Walk::Finish(Packet& packet, const Snapshot& snapshot, uint32_t now) {
+  if (packet.icmp) [[unlikely]]
+    return Error<Family>(packet, snapshot, now);
+  Drop drop = Drop::kNone;
+  if (!ConfirmFlow<Family>(packet, shard_, snapshot)) [[unlikely]] {
+    drop = Admit<Family>(packet, shard_, snapshot, now);
+  } else if (packet.flow->direction == Direction::kToBridge && LooksLikeRequest(packet))
+      [[unlikely]] {
+    drop = FollowUfrag<Family>(packet, shard_, snapshot, now);
+  }
+  if (drop != Drop::kNone) return packet.End(drop);
+  Established<Family>(packet, snapshot, now);
+}
+
+template <class Family>
 void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
-  Flow<Ipv4>& flow = *packet.flow;
+  Flow& flow = *packet.flow;
   const Adjacency* adjacency = WayOut(flow, snapshot);
   if (flow.ingress_port != kAnyPort && flow.ingress_port != packet.port) {
     return packet.End(Drop::kWrongIngress);
   }
-  // RFC 1812 section 5.3.1: a packet whose TTL would become zero is not forwarded.
-  if (packet.Ip<Ipv4>().ttl <= 1) return packet.End(Drop::kTtlExpired);
-  if (adjacency != nullptr && packet.ip_length > adjacency->next_hop.mtu) {
+  // RFC 1812 section 5.3.1, RFC 8200 section 3: a packet whose TTL or hop limit would become zero
+  // is not forwarded.
+  if (Family::HopLimit(packet.Ip<Family>()) <= 1) return packet.End(Drop::kTtlExpired);
+  if (adjacency != nullptr && packet.ip_length + Growth<Family>(flow) > adjacency->next_hop.mtu) {
     return packet.End(Drop::kEgressMtu);
   }
   flow.last_seen = now;
   if (flow.direction == Direction::kToClient) {
-    if (flow.packets == 0) shard_.Confirm();
+    if ((flow.state & kAnswered) == 0 && !IsStunError({packet.Payload(), PayloadSize(packet)}))
+        [[unlikely]] {
+      shard_.Answered(flow);
+    }
     for (TrafficCounters* traffic :
          {&counters_.listeners[flow.listener], &counters_.bridges[flow.bridge]}) {
       traffic->packets_to_client.Add(1);
       traffic->bytes_to_client.Add(packet.ip_length);
     }
   } else {
+    if ((flow.state & (kAnswered | kConfirmed)) == kAnswered) [[unlikely]]
+      shard_.Confirm(flow);
     for (TrafficCounters* traffic :
          {&counters_.listeners[flow.listener], &counters_.bridges[flow.bridge]}) {
       traffic->packets_to_bridge.Add(1);
@@ -89,15 +146,30 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   }
   ++flow.packets;
   flow.bytes += packet.ip_length;
-  RewriteHeaders(packet, flow,
-                 adjacency != nullptr && ports_[adjacency->next_hop.port].tx_checksum_offload);
+  RewriteHeaders<Family>(
+      packet, flow, snapshot,
+      adjacency != nullptr && ports_[adjacency->next_hop.port].tx_checksum_offload);
   if (adjacency == nullptr) [[unlikely]]
     return Hold(packet, snapshot, now);
   WriteEthernet(packet, *adjacency);
 }
 
+// An ICMP error about a packet that was sent here. It says nothing about whether the session lives
+// (RFC 5508 section 4.2, RFC 4787 section 4.3): it is forwarded, and changes nothing.
+template <class Family>
+void Walk::Error(Packet& packet, const Snapshot& snapshot, uint32_t now) {
+  Drop drop = FindQuoted<Family>(packet, shard_, snapshot);
+  if (drop == Drop::kNone && Family::HopLimit(packet.Ip<Family>()) <= 1) drop = Drop::kTtlExpired;
+  if (drop == Drop::kNone) drop = TranslateIcmp<Family>(packet, snapshot);
+  if (drop != Drop::kNone) return packet.End(drop);
+  const Adjacency* adjacency = WayOut(*packet.flow, snapshot);
+  if (adjacency == nullptr) return Hold(packet, snapshot, now);
+  if (packet.ip_length > adjacency->next_hop.mtu) return packet.End(Drop::kEgressMtu);
+  WriteEthernet(packet, *adjacency);
+}
+
 // The resolved adjacency of the flow, or nullptr.
-const Adjacency* Walk::WayOut(Flow<Ipv4>& flow, const Snapshot& snapshot) {
+const Adjacency* Walk::WayOut(Flow& flow, const Snapshot& snapshot) {
   const Forwarding& forwarding = *snapshot.forwarding;
   if (flow.route_generation != forwarding.generation() || flow.adjacency == kNoAdjacency)
       [[unlikely]] {
@@ -108,13 +180,16 @@ const Adjacency* Walk::WayOut(Flow<Ipv4>& flow, const Snapshot& snapshot) {
   return adjacency;
 }
 
-void Walk::Reroute(Flow<Ipv4>& flow, const Snapshot& snapshot) {
+void Walk::Reroute(Flow& flow, const Snapshot& snapshot) {
   const Forwarding& forwarding = *snapshot.forwarding;
-  auto hop = forwarding.Route(flow.rewritten.destination);
+  const Session& session = Session::Of(flow);
+  const Ipv6Address bridge = session.bridge_address(snapshot.places);
+  auto hop =
+      forwarding.Route(flow.direction == Direction::kToBridge ? bridge : session.client_address());
   flow.adjacency = hop ? forwarding.Find(*hop) : kNoAdjacency;
   // What may come in follows from where the peer is now.
   if (flow.direction == Direction::kToClient) {
-    auto back = forwarding.Route(flow.match.source);
+    auto back = forwarding.Route(bridge);
     if (back) flow.ingress_port = back->port;
   }
   flow.route_generation = forwarding.generation();

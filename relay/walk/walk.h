@@ -45,9 +45,18 @@ class Walk {
  private:
   template <bool kSteer>
   void RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now);
+  template <bool kSteer, class Family>
+  bool Steer(Packet& packet, const FlowKey<Family>& key, const Snapshot& snapshot);
+  template <class Family>
+  void Error(Packet& packet, const Snapshot& snapshot, uint32_t now);
+  template <bool kSteer, class Family>
+  void Begin(Packet& packet, const Snapshot& snapshot);
+  template <class Family>
+  void Finish(Packet& packet, const Snapshot& snapshot, uint32_t now);
+  template <class Family>
   void Established(Packet& packet, const Snapshot& snapshot, uint32_t now);
-  const Adjacency* WayOut(Flow<Ipv4>& flow, const Snapshot& snapshot);
-  void Reroute(Flow<Ipv4>& flow, const Snapshot& snapshot);
+  const Adjacency* WayOut(Flow& flow, const Snapshot& snapshot);
+  void Reroute(Flow& flow, const Snapshot& snapshot);
   void Hold(Packet& packet, const Snapshot& snapshot, uint32_t now);
 
   SessionShard& shard_;

@@ -21,6 +21,10 @@ constexpr std::string_view kNat = "10.8.0.2";            // ports 20000-59999
 constexpr std::string_view kBridge = "10.8.0.11";        // source rule, port 10000
 constexpr std::string_view kClient = "203.0.113.7";
 
+constexpr std::string_view kListener6 = "2001:db8:10::10";  // ports 10000-10050
+constexpr std::string_view kBridge6 = "2001:db8:8::11";     // source rule, port 10000
+constexpr std::string_view kClient6 = "2001:db8:ffff::7";
+
 class BpfSteer : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -36,6 +40,9 @@ class BpfSteer : public ::testing::Test {
     AddRule(0, BH_STEER_DESTINATION, kListener, 10000, 10050);
     AddRule(1, BH_STEER_DESTINATION, kNat, 20000, 59999);
     AddRule(2, BH_STEER_SOURCE, kBridge, 10000, 10000);
+    AddRule(8, BH_STEER_OUTBOUND, kBridge, 12000, 12000);
+    AddRule(6, BH_STEER_DESTINATION, kListener6, 10000, 10050);
+    AddRule(7, BH_STEER_SOURCE, kBridge6, 10000, 10000);
   }
 
   int Map(const char* name) { return bpf_object__find_map_fd_by_name(object_.get(), name); }
@@ -48,9 +55,14 @@ class BpfSteer : public ::testing::Test {
     }
     bh_steer_key key{};
     key.side = side;
-    key.address[10] = key.address[11] = 0xff;
-    const auto ip = Ip4(address);
-    std::copy(ip.begin(), ip.end(), key.address + 12);
+    if (address.find(':') != address.npos) {
+      const auto ip = Ip6(address);
+      std::copy(ip.begin(), ip.end(), key.address);
+    } else {
+      key.address[10] = key.address[11] = 0xff;
+      const auto ip = Ip4(address);
+      std::copy(ip.begin(), ip.end(), key.address + 12);
+    }
     ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_PORTS_MAP), &row, ports.get(), BPF_ANY), 0);
     ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &row, BPF_ANY), 0);
   }
@@ -255,6 +267,75 @@ TEST_F(BpfSteer, AllElseIsTheKernels) {
   EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x86dd).PayloadSize(60, 0x60)));
   EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x88cc).PayloadSize(46, 0)));  // LLDP
   EXPECT_FALSE(Ours(Packet().Eth().EtherType(0x0030).PayloadSize(48, 0)));  // 802.3 length
+}
+
+TEST_F(BpfSteer, FlowsThatABridgeMayOpenAndErrorsAboutThem) {
+  EXPECT_TRUE(Ours(Packet().Eth().IPv4(kBridge, "192.0.2.5").Udp(51234, 12000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4(kBridge, "192.0.2.5").Udp(51234, 53)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv4("192.0.2.5", kBridge).Udp(12000, 51234)));
+  const Packet to_bridge = Packet().IPv4("192.0.2.5", kBridge).Udp(12000, 51234);
+  EXPECT_TRUE(Ours(Packet().Eth().IPv4(kBridge, "192.0.2.5").Icmp(3, 3).Quote(to_bridge)));
+}
+
+Packet Ipv6ToListener() {
+  return Packet().Eth().IPv6(kClient6, kListener6).Udp(40000, 10000).Payload("stun");
+}
+
+TEST_F(BpfSteer, Ipv6ByTheSameRules) {
+  EXPECT_TRUE(Ours(Ipv6ToListener()));
+  EXPECT_TRUE(Ours(Packet().Eth().Vlan(5).IPv6(kClient6, kListener6).Udp(1, 10050)));
+  EXPECT_TRUE(Ours(Packet().Eth().IPv6(kBridge6, kClient6).Udp(10000, 40000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv6(kClient6, kListener6).Udp(40000, 10051)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv6(kListener6, kClient6).Udp(10000, 40000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv6(kClient6, "2001:db8:10::11").Udp(40000, 10000)));
+  EXPECT_FALSE(Ours(Packet().Eth().IPv6(kClient6, kListener6).Tcp(40000, 10000)));
+  EXPECT_FALSE(Ours(Ipv6ToListener().Version(4)));
+  // A rule for an IPv4 address is none for its mapped form on the wire, which the relay refuses.
+  EXPECT_FALSE(Ours(Ipv6ToListener().EtherType(0x0800)));
+}
+
+TEST_F(BpfSteer, Ipv6ExtensionHeadersAreTheKernels) {
+  for (uint8_t type : {0, 43, 44, 60, 135}) {
+    EXPECT_FALSE(Ours(Packet()
+                          .Eth()
+                          .IPv6(kClient6, kListener6)
+                          .Extension(type, {0, 0, 0, 0, 0, 0, 0})
+                          .Udp(40000, 10000)))
+        << int{type};
+  }
+}
+
+TEST_F(BpfSteer, Ipv6TruncatedAtEveryByteIsTheKernels) {
+  const Packet udp = Ipv6ToListener();
+  const Packet error = Packet()
+                           .Eth()
+                           .IPv6("2001:db8::1", kListener6)
+                           .Icmp(1, 4)
+                           .Quote(Packet().IPv6(kListener6, kClient6).Udp(10000, 40000));
+  for (size_t bytes = 14; bytes <= udp.Build().size(); ++bytes) {
+    EXPECT_EQ(Ours(udp.Truncated(bytes)), bytes >= 14 + 40 + 8) << bytes;
+  }
+  for (size_t bytes = 14; bytes <= error.Build().size(); ++bytes) {
+    EXPECT_EQ(Ours(error.Truncated(bytes)), bytes >= 14 + 40 + 8 + 40 + 8) << bytes;
+  }
+}
+
+TEST_F(BpfSteer, Icmpv6ErrorsAboutOurPacketsAndNothingElseOfIt) {
+  const Packet to_client = Packet().IPv6(kListener6, kClient6).Udp(10000, 40000).Payload("rtp");
+  const Packet preserved = Packet().IPv6(kClient6, kBridge6).Udp(40000, 10000).Payload("rtp");
+  for (const Packet& quoted : {to_client, preserved}) {
+    for (uint8_t type : {1, 2, 3, 4}) {
+      EXPECT_TRUE(Ours(Packet().Eth().IPv6("2001:db8::1", kListener6).Icmp(type, 0).Quote(quoted)))
+          << int{type};
+    }
+    // Echo, neighbour and router discovery are the kernel's.
+    for (uint8_t type : {0, 5, 127, 128, 129, 133, 134, 135, 136, 137}) {
+      EXPECT_FALSE(Ours(Packet().Eth().IPv6("2001:db8::1", kListener6).Icmp(type, 0).Quote(quoted)))
+          << int{type};
+    }
+  }
+  const Packet other = Packet().IPv6(kListener6, kClient6).Udp(9999, 40000);
+  EXPECT_FALSE(Ours(Packet().Eth().IPv6("2001:db8::1", kListener6).Icmp(2, 0).Quote(other)));
 }
 
 TEST_F(BpfSteer, NothingIsOursWithoutRules) {

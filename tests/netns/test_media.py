@@ -38,7 +38,7 @@ def session_of(lab, client):
     return found[0]
 
 
-def test_binding_request_makes_a_session_and_its_answer_confirms_it(lab):
+def test_binding_request_makes_a_session_that_both_sides_confirm(lab):
     client, bridge = lab.client_socket(), lab.bridge_socket()
     asked = stun.request()
     with lab.expect(received=1, forwarded=1):
@@ -52,9 +52,13 @@ def test_binding_request_makes_a_session_and_its_answer_confirms_it(lab):
     with lab.expect(received=1, forwarded=1):
         bridge.sendto(stun.response(asked), seen)
         assert client.recvfrom(2048) == (stun.response(asked), (PUBLIC, 10000))
+    assert not session_of(lab, client)["confirmed"]
+    with lab.expect(received=1, forwarded=1):
+        client.sendto(stun.rtp(1), (PUBLIC, 10000))
+        assert bridge.recvfrom(2048) == (stun.rtp(1), seen)
     session = session_of(lab, client)
     assert session["confirmed"] and session["listener"] == "meet" and session["bridge"] == "jvb1"
-    assert session["packets_to_bridge"] == session["packets_to_client"] == 1
+    assert session["packets_to_bridge"] == 2 and session["packets_to_client"] == 1
 
 
 def test_media_both_ways_arrives_at_kernel_sockets_whole(lab):

@@ -46,7 +46,7 @@ std::vector<Case> Cases() {
       {"TwoTags", Drop::kVlanStacked, kWan, Client().Vlan(5).Vlan(6).Build()},
       {"ServiceTag", Drop::kVlanStacked, kWan, Client().Vlan(5, 0x88a8).Build()},
       {"Arp", Drop::kNotIp, kWan, Client().EtherType(0x0806).Build()},
-      {"Ipv6", Drop::kNotIp, kWan, Client().EtherType(0x86dd).Build()},
+      {"Ipv6ThatIsNot", Drop::kIpVersion, kWan, Client().EtherType(0x86dd).Build()},
       {"HalfIp", Drop::kIpTruncated, kWan, Client().Truncated(14 + 19)},
       {"ShorterThanTotalLength", Drop::kIpTruncated, kWan, WithoutLast(Client().Build(), 1)},
       {"Version6", Drop::kIpVersion, kWan, Client().Version(6).Build()},
@@ -88,7 +88,13 @@ std::vector<Case> Cases() {
       {"Ping", Drop::kIcmpType, kWan, Client().Icmp(8, 0).Payload("ping").Build()},
       {"WrongIcmpChecksum", Drop::kIcmpChecksum, kWan,
        Client().Icmp(3, 3).Quote(quoted).IcmpChecksum(1).Build()},
-      {"PortUnreachable", Drop::kIcmpError, kWan, Client().Icmp(3, 3).Quote(quoted).Build()},
+      {"PortUnreachable", Drop::kIcmpNoSession, kWan, Client().Icmp(3, 3).Quote(quoted).Build()},
+      {"IcmpAboutTcp", Drop::kIcmpNoSession, kWan,
+       Client().Icmp(3, 3).Quote(Frame().IPv4("198.51.100.10", "203.0.113.7").Tcp(1, 2)).Build()},
+      {"IcmpAboutOptions", Drop::kIcmpNoSession, kWan,
+       Client().Icmp(3, 3).Quote(Frame(quoted).IpOptions({1, 1, 1, 1})).Build()},
+      {"IcmpAboutALaterFragment", Drop::kIcmpNoSession, kWan,
+       Client().Icmp(3, 3).Quote(Frame(quoted).Fragment(1480, false)).Build()},
       {"OtherPort", Drop::kNotForUs, kWan, Client().Udp(40000, 10001).Build()},
       {"OtherAddress", Drop::kNotForUs, kWan,
        Client().IPv4("203.0.113.7", "198.51.100.99").Build()},
@@ -112,12 +118,77 @@ std::vector<Case> Cases() {
   };
 }
 
+Frame Client6() {
+  return Frame()
+      .Eth(kGateway, kRelayWan)
+      .IPv6(kNet6.client, kNet6.listener)
+      .Udp(40000, 10000)
+      .Payload(StunRequest());
+}
+
+std::vector<Case> Ipv6Cases() {
+  Frame quoted = Frame().Eth().IPv6(kNet6.listener, kNet6.client).Udp(10000, 40000);
+  auto extension = [](uint8_t type) {
+    return Client6().Extension(type, {0, 0, 0, 0, 0, 0, 0}).Build();
+  };
+  auto from = [](std::string_view source) {
+    return Client6().IPv6(source, kNet6.listener).Build();
+  };
+  return {
+      {"HalfIp", Drop::kIpTruncated, kWan, Client6().Truncated(14 + 39)},
+      {"ShorterThanPayloadLength", Drop::kIpTruncated, kWan, WithoutLast(Client6().Build(), 1)},
+      {"LongestPayloadLength", Drop::kIpTruncated, kWan, Client6().TotalLength(39).Build()},
+      {"Version4", Drop::kIpVersion, kWan, Client6().Version(4).Build()},
+      {"HopByHop", Drop::kIpOptions, kWan, extension(0)},
+      {"Routing", Drop::kIpOptions, kWan, extension(43)},
+      {"Fragment", Drop::kIpFragment, kWan, extension(44)},
+      {"DestinationOptions", Drop::kIpOptions, kWan, extension(60)},
+      {"NoNextHeader", Drop::kIpProtocol, kWan, extension(59)},
+      {"Tcp", Drop::kIpProtocol, kWan,
+       Frame().Eth(kGateway, kRelayWan).IPv6(kNet6.client, kNet6.listener).Tcp(1, 2).Build()},
+      {"SourceUnspecified", Drop::kMartianSource, kWan, from("::")},
+      {"SourceLoopback", Drop::kMartianSource, kWan, from("::1")},
+      {"SourceMapped", Drop::kMartianSource, kWan, from("::ffff:203.0.113.7")},
+      {"SourceLinkLocal", Drop::kMartianSource, kWan, from("fe80::1")},
+      {"SourceMulticast", Drop::kMartianSource, kWan, from("ff02::1")},
+      {"SourceIsListener", Drop::kMartianSource, kWan, from(kNet6.listener)},
+      {"SourceIsNatAddress", Drop::kMartianSource, kWan, from(kNet6.nat)},
+      {"SourceIsTheBridge", Drop::kMartianSource, kWan, from(kNet6.bridge)},
+      {"HalfUdp", Drop::kUdpTruncated, kWan,
+       Client6().Raw().Protocol(17).Payload({1, 2, 3, 4, 5, 6, 7}).Build()},
+      {"UdpTooLong", Drop::kUdpLength, kWan, Client6().UdpLength(200).Build()},
+      {"WrongUdpChecksum", Drop::kUdpChecksum, kWan, Client6().UdpChecksum(0x1234).Build()},
+      {"NoUdpChecksum", Drop::kUdpNoChecksum, kWan, Client6().UdpChecksum(0).Build()},
+      {"SourcePortZero", Drop::kUdpPortZero, kWan, Client6().Udp(0, 10000).Build()},
+      {"IcmpQuotesTooLittle", Drop::kIcmpTruncated, kWan,
+       Client6().Icmp(1, 4).Quote(quoted, 47).Build()},
+      {"Ping", Drop::kIcmpType, kWan, Client6().Icmp(128, 0).Payload("ping").Build()},
+      {"NeighbourSolicitation", Drop::kIcmpType, kWan, Client6().Icmp(135, 0).Build()},
+      {"WrongIcmpChecksum", Drop::kIcmpChecksum, kWan,
+       Client6().Icmp(1, 4).Quote(quoted).IcmpChecksum(1).Build()},
+      {"PortUnreachable", Drop::kIcmpNoSession, kWan, Client6().Icmp(1, 4).Quote(quoted).Build()},
+      {"OtherPort", Drop::kNotForUs, kWan, Client6().Udp(40000, 10001).Build()},
+      {"OtherAddress", Drop::kNotForUs, kWan,
+       Client6().IPv6(kNet6.client, "2001:db8:10::99").Build()},
+      {"UnusedNatPort", Drop::kNoSession, kLan,
+       Client6().Eth(kBridge, kRelayLan).IPv6(kNet6.bridge, kNet6.nat).Udp(10000, 20000).Build()},
+      {"NotStun", Drop::kNotStun, kWan, Client6().Payload("\x80\x6f this is RTP").Build()},
+      {"HopLimitOne", Drop::kTtlExpired, kWan, Client6().Ttl(1).Build()},
+      {"HopLimitZero", Drop::kTtlExpired, kWan, Client6().Ttl(0).Build()},
+  };
+}
+
 class PacketsDropped : public testing::TestWithParam<size_t> {};
 
 TEST_P(PacketsDropped, ByItsOneName) {
-  for (const Case& one : Cases()) {
-    SCOPED_TRACE(one.name);
-    WalkHarness harness(BasicSnapshot(true), {.workers = GetParam()});
+  std::vector<Case> cases = Cases();
+  const size_t ipv4 = cases.size();
+  for (const Case& one : Ipv6Cases()) cases.push_back(one);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const Case& one = cases[i];
+    const Net& net = i < ipv4 ? kNet4 : kNet6;
+    SCOPED_TRACE(std::string(net.name) + one.name);
+    WalkHarness harness(BasicSnapshot(true, net), {.workers = GetParam()});
     Outcome out = harness.Send(one.port, one.frame);
     EXPECT_EQ(out.verdict, Verdict::kDrop);
     EXPECT_EQ(out.drop, one.drop) << "got " << kDropInfo[DropIndex(out.drop)].label;

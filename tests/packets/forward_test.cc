@@ -11,46 +11,51 @@ using Frame = test::Packet;
 struct Mode {
   bool source_nat;
   size_t workers;
+  const Net& net = kNet4;
 };
 
 std::string ModeName(const testing::TestParamInfo<Mode>& info) {
   return std::string(info.param.source_nat ? "Source" : "Destination") +
-         std::to_string(info.param.workers);
+         std::to_string(info.param.workers) + info.param.net.name;
 }
 
-// The NAT port a forwarded frame carries, host order.
-uint16_t SourcePort(const Bytes& frame, size_t ip = 14) {
-  return static_cast<uint16_t>(frame[ip + 20] << 8 | frame[ip + 21]);
+// The source port that a forwarded frame carries, host order.
+uint16_t SourcePort(const Bytes& frame) {
+  const size_t udp = frame.at(12) == 0x86 ? 14 + 40 : 14 + 20;
+  return static_cast<uint16_t>(frame.at(udp) << 8 | frame.at(udp + 1));
 }
 
 class PacketsForward : public testing::TestWithParam<Mode> {
  protected:
   PacketsForward()
-      : harness_(BasicSnapshot(GetParam().source_nat), {.workers = GetParam().workers}) {}
+      : harness_(BasicSnapshot(GetParam().source_nat, GetParam().net),
+                 {.workers = GetParam().workers}) {}
 
+  static const Net& net() { return GetParam().net; }
   static Frame FromClient(uint16_t port = 40000) {
-    return Frame().Eth(kGateway, kRelayWan).IPv4("203.0.113.7", "198.51.100.10").Udp(port, 10000);
+    return Frame().Eth(kGateway, kRelayWan).IP(net().client, net().listener).Udp(port, 10000);
   }
-  // What must leave towards the bridge: `frame` with everything rewritten.
-  Bytes AtBridge(std::span<const uint8_t> payload, uint16_t port, uint8_t ttl = 63) const {
-    Frame frame = Frame().Eth(kRelayLan, kBridge);
-    if (GetParam().source_nat) {
-      frame.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
-    } else {
-      frame.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
-    }
-    return frame.Ttl(ttl).Payload(payload).Build();
+  // What must leave towards the bridge next, but for its payload.
+  Frame ToBridge(uint16_t port, uint8_t ttl = 63) {
+    Frame frame = Frame().Eth(kRelayLan, kBridge).Ttl(ttl);
+    // A number for each packet that may be fragmented behind the relay.
+    if (net().ClientIsV6() && !net().BridgeIsV6()) frame.Id(++sent_);
+    if (GetParam().source_nat) return frame.IP(net().nat, net().bridge).Udp(port, 10000);
+    return frame.IP(net().client, net().bridge).Udp(port, 10000);
   }
-  Frame FromBridge(uint16_t port) const {
+  Bytes AtBridge(std::span<const uint8_t> payload, uint16_t port, uint8_t ttl = 63) {
+    return ToBridge(port, ttl).Payload(payload).Build();
+  }
+  static Frame FromBridge(uint16_t port) {
     Frame frame = Frame().Eth(kBridge, kRelayLan);
-    if (GetParam().source_nat) return frame.IPv4("10.8.0.11", "10.8.0.2").Udp(10000, port);
-    return frame.IPv4("10.8.0.11", "203.0.113.7").Udp(10000, 40000);
+    if (GetParam().source_nat) return frame.IP(net().bridge, net().nat).Udp(10000, port);
+    return frame.IP(net().bridge, net().client).Udp(10000, port);
   }
-  static Bytes AtClient(std::string_view payload) {
+  static Bytes AtClient(std::string_view payload, uint16_t port = 40000) {
     return Frame()
         .Eth(kRelayWan, kGateway)
-        .IPv4("198.51.100.10", "203.0.113.7")
-        .Udp(10000, 40000)
+        .IP(net().listener, net().client)
+        .Udp(10000, port)
         .Ttl(63)
         .Payload(payload)
         .Build();
@@ -60,6 +65,7 @@ class PacketsForward : public testing::TestWithParam<Mode> {
     Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
     EXPECT_EQ(out.verdict, Verdict::kTransmit);
     EXPECT_EQ(out.drop, Drop::kNone);
+    ++sent_;
     return out.frame.empty() ? uint16_t{0} : SourcePort(out.frame);
   }
   uint64_t Dropped(Drop drop) {
@@ -71,11 +77,14 @@ class PacketsForward : public testing::TestWithParam<Mode> {
   }
 
   WalkHarness harness_;
+  uint16_t sent_ = 0;  // towards the bridge
 };
 
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsForward,
                          testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{false, 1},
-                                         Mode{false, 2}),
+                                         Mode{false, 2}, Mode{true, 1, kNet6}, Mode{true, 2, kNet6},
+                                         Mode{false, 1, kNet6}, Mode{false, 2, kNet6},
+                                         Mode{true, 1, kNet6To4}, Mode{true, 2, kNet6To4}),
                          ModeName);
 
 TEST_P(PacketsForward, BindingRequestCreatesASessionAndLeavesRewritten) {
@@ -100,7 +109,24 @@ TEST_P(PacketsForward, ReplyGoesBackToTheClient) {
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
   EXPECT_EQ(out.port, kWan);
   EXPECT_EQ(out.frame, AtClient("answer"));
-  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_unconfirmed), 0u);
+}
+
+// Both have to hear of each other: an answer alone could be one to a forged source.
+TEST_P(PacketsForward, SessionIsConfirmedWhenTheClientSendsAfterAnAnswer) {
+  uint16_t port = Establish();
+  auto unconfirmed = [&] { return harness_.Sum(&WorkerCounters::sessions_unconfirmed); };
+  Bytes refusal = StunRequest();
+  refusal[0] = 0x01;  // Binding error response
+  refusal[1] = 0x11;
+  harness_.Send(kLan, FromBridge(port).Payload(refusal).Build());
+  harness_.Send(kWan, FromClient().Payload("media").Build());
+  EXPECT_EQ(unconfirmed(), 1u);
+  harness_.Send(kLan, FromBridge(port).Payload("answer").Build());
+  EXPECT_EQ(unconfirmed(), 1u);
+  harness_.Send(kWan, FromClient().Payload("media").Build());
+  EXPECT_EQ(unconfirmed(), 0u);
+  harness_.Send(kWan, FromClient().Payload("media").Build());
+  EXPECT_EQ(unconfirmed(), 0u);
 }
 
 TEST_P(PacketsForward, MediaFollowsInBothDirections) {
@@ -132,10 +158,11 @@ TEST_P(PacketsForward, EveryWorkerHandsOffToTheSameOwner) {
 }
 
 TEST_P(PacketsForward, SameFlowTwiceInOneBurstMakesOneSession) {
-  Bytes request = FromClient().Payload(StunRequest()).Build();
+  Bytes stun = StunRequest();
+  Bytes request = FromClient().Payload(stun).Build();
   auto out = harness_.Send(kWan, {request, request, FromClient().Payload("early").Build()});
   for (const Outcome& one : out) EXPECT_EQ(one.verdict, Verdict::kTransmit);
-  EXPECT_EQ(out[0].frame, out[1].frame);
+  EXPECT_EQ(out[1].frame, (++sent_, AtBridge(stun, SourcePort(out[0].frame))));
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
 }
 
@@ -148,21 +175,11 @@ TEST_P(PacketsForward, ManyClientsKeepTheirOwnMapping) {
   for (uint16_t i = 0; i < 500; ++i) {
     ASSERT_EQ(up[i].verdict, Verdict::kTransmit);
     uint16_t seen = SourcePort(up[i].frame);
-    Frame reply = Frame().Eth(kBridge, kRelayLan);
-    if (GetParam().source_nat) {
-      reply.IPv4("10.8.0.11", "10.8.0.2").Udp(10000, seen);
-    } else {
+    if (!GetParam().source_nat) {
       EXPECT_EQ(seen, 30000 + i);
-      reply.IPv4("10.8.0.11", "203.0.113.7").Udp(10000, seen);
     }
-    Outcome down = harness_.Send(kLan, reply.Payload("r").Build());
-    EXPECT_EQ(down.frame, Frame()
-                              .Eth(kRelayWan, kGateway)
-                              .IPv4("198.51.100.10", "203.0.113.7")
-                              .Udp(10000, static_cast<uint16_t>(30000 + i))
-                              .Ttl(63)
-                              .Payload("r")
-                              .Build());
+    Outcome down = harness_.Send(kLan, FromBridge(seen).Payload("r").Build());
+    EXPECT_EQ(down.frame, AtClient("r", static_cast<uint16_t>(30000 + i)));
   }
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 500u);
 }
@@ -171,24 +188,56 @@ TEST_P(PacketsForward, EthernetPaddingIsCutOff) {
   Establish();
   Outcome out = harness_.Send(kWan, FromClient().Payload("x").Trailer(17).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
-  EXPECT_EQ(out.frame.size(), 14u + 20 + 8 + 1);
+  EXPECT_EQ(out.frame.size(), 14u + (net().BridgeIsV6() ? 40 : 20) + 8 + 1);
 }
 
 TEST_P(PacketsForward, UdpWithoutChecksumStaysWithout) {
   uint16_t port = Establish();
-  Outcome out = harness_.Send(kWan, FromClient().Payload("x").UdpChecksum(0).Build());
-  ASSERT_EQ(out.verdict, Verdict::kTransmit);
-  Frame expected = Frame().Eth(kRelayLan, kBridge);
-  if (GetParam().source_nat) {
-    expected.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
+  Outcome up = harness_.Send(kWan, FromClient().Payload("x").UdpChecksum(0).Build());
+  Outcome down = harness_.Send(kLan, FromBridge(port).Payload("x").UdpChecksum(0).Build());
+  if (net().ClientIsV6()) {
+    EXPECT_EQ(up.drop, Drop::kUdpNoChecksum);
   } else {
-    expected.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
+    EXPECT_EQ(up.frame, ToBridge(port).Payload("x").UdpChecksum(0).Build());
   }
-  EXPECT_EQ(out.frame, expected.Ttl(63).Payload("x").UdpChecksum(0).Build());
+  if (net().BridgeIsV6()) {
+    EXPECT_EQ(down.drop, Drop::kUdpNoChecksum);
+  } else if (net().ClientIsV6()) {
+    EXPECT_EQ(down.frame, AtClient("x"));  // RFC 7915 section 4.5: made
+  } else {
+    EXPECT_NE(down.frame, AtClient("x"));
+    EXPECT_EQ(down.verdict, Verdict::kTransmit);
+  }
 }
 
+TEST_P(PacketsForward, TtlAndTosAndIdAreAsARouterLeavesThem) {
+  uint16_t port = Establish();
+  for (int ttl : {2, 3, 64, 128, 255}) {
+    Outcome out = harness_.Send(kWan, FromClient()
+                                          .Ttl(static_cast<uint8_t>(ttl))
+                                          .Tos(0xb8)
+                                          .Id(0x1234)
+                                          .DontFragment()
+                                          .PayloadSize(1300)
+                                          .Build());
+    // What IPv6 has no field for is as RFC 7915 section 5.1 says.
+    Frame expected = ToBridge(port, static_cast<uint8_t>(ttl - 1));
+    EXPECT_EQ(out.frame, expected.Tos(0xb8)
+                             .Id(net().ClientIsV6() ? 0 : 0x1234)
+                             .DontFragment()
+                             .PayloadSize(1300)
+                             .Build());
+  }
+}
+
+using PacketsArithmetic = PacketsForward;
+INSTANTIATE_TEST_SUITE_P(Modes, PacketsArithmetic,
+                         testing::Values(Mode{true, 1}, Mode{false, 1}, Mode{true, 1, kNet6},
+                                         Mode{false, 1, kNet6}, Mode{true, 1, kNet6To4}),
+                         ModeName);
+
 // Every payload word once, so that each checksum value appears, the wrap to all ones included.
-TEST_P(PacketsForward, IncrementalChecksumsEqualFullOnes) {
+TEST_P(PacketsArithmetic, IncrementalChecksumsEqualFullOnes) {
   uint16_t port = Establish();
   std::vector<Bytes> frames, expected;
   for (uint32_t word = 0; word < 65536; ++word) {
@@ -200,41 +249,18 @@ TEST_P(PacketsForward, IncrementalChecksumsEqualFullOnes) {
   for (uint32_t word = 0; word < 65536; ++word) ASSERT_EQ(out[word].frame, expected[word]);
 }
 
-TEST_P(PacketsForward, TtlAndTosAndIdAreAsARouterLeavesThem) {
-  uint16_t port = Establish();
-  for (int ttl : {2, 3, 64, 128, 255}) {
-    Outcome out = harness_.Send(kWan, FromClient()
-                                          .Ttl(static_cast<uint8_t>(ttl))
-                                          .Tos(0xb8)
-                                          .Id(0x1234)
-                                          .DontFragment()
-                                          .Payload("ef")
-                                          .Build());
-    Frame expected = Frame().Eth(kRelayLan, kBridge);
-    if (GetParam().source_nat) {
-      expected.IPv4("10.8.0.2", "10.8.0.11").Udp(port, 10000);
-    } else {
-      expected.IPv4("203.0.113.7", "10.8.0.11").Udp(40000, 10000);
-    }
-    EXPECT_EQ(out.frame, expected.Ttl(static_cast<uint8_t>(ttl - 1))
-                             .Tos(0xb8)
-                             .Id(0x1234)
-                             .DontFragment()
-                             .Payload("ef")
-                             .Build());
-  }
-}
-
 class PacketsPartialChecksums : public PacketsForward {
  protected:
   PacketsPartialChecksums() {
     harness_.~WalkHarness();
-    new (&harness_) WalkHarness(BasicSnapshot(GetParam().source_nat),
+    new (&harness_) WalkHarness(BasicSnapshot(GetParam().source_nat, GetParam().net),
                                 {.workers = GetParam().workers, .partial_checksums = true});
   }
 };
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsPartialChecksums,
-                         testing::Values(Mode{true, 1}, Mode{false, 2}), ModeName);
+                         testing::Values(Mode{true, 1}, Mode{false, 2}, Mode{true, 1, kNet6},
+                                         Mode{false, 2, kNet6}, Mode{true, 2, kNet6To4}),
+                         ModeName);
 
 TEST_P(PacketsPartialChecksums, AreCompletedInBothDirections) {
   Bytes stun = StunRequest();
@@ -350,7 +376,7 @@ TEST(PacketsOneArmed, ListenerAndNatPortsShareAnAddressAndAPort) {
   routing.mutable_routes(2)->set_interface(0);
   routing.mutable_neighbours(1)->set_interface(0);
   snapshot.mutable_nat()->set_addresses(0, AddressBytes("198.51.100.10"));
-  WalkHarness harness(snapshot, {.nat_addresses = {"198.51.100.10"}});
+  WalkHarness harness(snapshot, {});
   Bytes stun = StunRequest();
   Outcome up = harness.Send(kWan, Frame()
                                       .Eth(kGateway, kRelayWan)

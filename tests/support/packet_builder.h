@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -43,19 +44,27 @@ inline uint16_t ChecksumFinish(uint32_t sum) {
   return static_cast<uint16_t>(~sum);
 }
 
-// The sum over the IPv4 pseudo header (RFC 768), not complemented: what a sender with checksum
-// offload leaves in the UDP checksum field ("partial").
-inline uint32_t PseudoHeaderSum(std::span<const uint8_t> addresses8, uint8_t protocol,
+// The sum over the pseudo header (RFC 768, RFC 8200 section 8.1), not complemented: what a sender
+// with checksum offload leaves in the UDP checksum field ("partial").
+inline uint32_t PseudoHeaderSum(std::span<const uint8_t> addresses, uint8_t protocol,
                                 size_t length) {
   const uint8_t tail[4] = {0, protocol, static_cast<uint8_t>(length >> 8),
                            static_cast<uint8_t>(length)};
-  return ChecksumAdd(tail, ChecksumAdd(addresses8));
+  return ChecksumAdd(tail, ChecksumAdd(addresses));
 }
 
 inline std::array<uint8_t, 4> Ip4(std::string_view text) {
   std::array<uint8_t, 4> out{};
   if (inet_pton(AF_INET, std::string(text).c_str(), out.data()) != 1) {
     throw std::invalid_argument("not an IPv4 address: " + std::string(text));
+  }
+  return out;
+}
+
+inline std::array<uint8_t, 16> Ip6(std::string_view text) {
+  std::array<uint8_t, 16> out{};
+  if (inet_pton(AF_INET6, std::string(text).c_str(), out.data()) != 1) {
+    throw std::invalid_argument("not an IPv6 address: " + std::string(text));
   }
   return out;
 }
@@ -75,9 +84,25 @@ class Packet {
     return *this;
   }
   Packet& IPv4(std::string_view source, std::string_view destination) {
-    ip_ = true;
-    ip_source_ = Ip4(source);
-    ip_destination_ = Ip4(destination);
+    SetAddresses(Ip4(source), Ip4(destination));
+    ip_ = Ip::kV4;
+    return *this;
+  }
+  // Tos() is its traffic class, Ttl() its hop limit, Protocol() its next header, and TotalLength()
+  // counts the header as well.
+  Packet& IPv6(std::string_view source, std::string_view destination) {
+    SetAddresses(Ip6(source), Ip6(destination));
+    ip_ = Ip::kV6;
+    return *this;
+  }
+  // IPv4 or IPv6, by the look of the addresses.
+  Packet& IP(std::string_view source, std::string_view destination) {
+    return source.find(':') == source.npos ? IPv4(source, destination) : IPv6(source, destination);
+  }
+  // An IPv6 extension header of this type in front of what follows: `bytes` after its first byte,
+  // the next header.
+  Packet& Extension(uint8_t type, std::initializer_list<uint8_t> bytes) {
+    extensions_.push_back({type, Bytes(bytes)});
     return *this;
   }
   Packet& Udp(uint16_t source_port, uint16_t destination_port) {
@@ -94,9 +119,9 @@ class Packet {
     destination_port_ = destination_port;
     return *this;
   }
-  // Any ICMP message: `rest` is the second word (RFC 792); Payload() follows it.
+  // Any ICMP message, ICMPv6 over IPv6: `rest` is the second word (RFC 792); Payload() follows it.
   Packet& Icmp(uint8_t type, uint8_t code, uint32_t rest = 0) {
-    protocol_ = 1;
+    protocol_ = ip_ == Ip::kV6 ? 58 : 1;
     l4_ = L4::kIcmp;
     icmp_type_ = type;
     icmp_code_ = code;
@@ -169,9 +194,13 @@ class Packet {
     if (eth_) {
       PutEthernet(out);
     }
-    if (ip_) {
+    if (ip_ != Ip::kNone) {
       const Bytes l4 = BuildL4();
-      PutIPv4(out, l4.size());
+      if (ip_ == Ip::kV4) {
+        PutIPv4(out, l4.size());
+      } else {
+        PutIPv6(out, l4.size());
+      }
       out.insert(out.end(), l4.begin(), l4.end());
     } else {
       out.insert(out.end(), payload_.begin(), payload_.end());
@@ -186,15 +215,27 @@ class Packet {
     return out;
   }
   size_t L3Offset() const { return eth_ ? 14 + 4 * tags_.size() : 0; }
-  size_t L4Offset() const { return L3Offset() + 20 + options_.size(); }
+  size_t L4Offset() const {
+    if (ip_ == Ip::kV4) return L3Offset() + 20 + options_.size();
+    size_t offset = L3Offset() + 40;
+    for (const auto& [type, bytes] : extensions_) offset += 1 + bytes.size();
+    return offset;
+  }
 
  private:
+  enum class Ip { kNone, kV4, kV6 };
   enum class L4 { kNone, kUdp, kTcp, kIcmp };
   struct Tag {
     uint16_t tpid;
     uint16_t id;
   };
 
+  template <size_t kBytes>
+  void SetAddresses(const std::array<uint8_t, kBytes>& source,
+                    const std::array<uint8_t, kBytes>& destination) {
+    addresses_.assign(source.begin(), source.end());
+    addresses_.insert(addresses_.end(), destination.begin(), destination.end());
+  }
   template <typename Field, typename Value>
   Packet& Set(Field& field, Value value) {
     field = value;
@@ -220,7 +261,7 @@ class Packet {
       Put16(out, tag.tpid);
       Put16(out, tag.id);
     }
-    Put16(out, ether_type_.value_or(0x0800));
+    Put16(out, ether_type_.value_or(ip_ == Ip::kV6 ? 0x86dd : 0x0800));
   }
 
   void PutIPv4(Bytes& out, size_t l4_bytes) const {
@@ -236,11 +277,26 @@ class Packet {
     out.push_back(ttl_);
     out.push_back(protocol_);
     Put16(out, 0);
-    out.insert(out.end(), ip_source_.begin(), ip_source_.end());
-    out.insert(out.end(), ip_destination_.begin(), ip_destination_.end());
+    out.insert(out.end(), addresses_.begin(), addresses_.end());
     out.insert(out.end(), options_.begin(), options_.end());
     const auto bytes = std::span(out).subspan(start);
     Write16(out, start + 10, ip_checksum_.value_or(ChecksumFinish(ChecksumAdd(bytes))));
+  }
+
+  void PutIPv6(Bytes& out, size_t l4_bytes) const {
+    size_t payload = l4_bytes;
+    for (const auto& [type, bytes] : extensions_) payload += 1 + bytes.size();
+    Put32(out, static_cast<uint32_t>(version_.value_or(6)) << 28 | static_cast<uint32_t>(tos_)
+                                                                       << 20);
+    Put16(out, total_length_ ? static_cast<uint16_t>(*total_length_ - 40)
+                             : static_cast<uint16_t>(payload));
+    out.push_back(extensions_.empty() ? protocol_ : extensions_[0].first);
+    out.push_back(ttl_);
+    out.insert(out.end(), addresses_.begin(), addresses_.end());
+    for (size_t i = 0; i < extensions_.size(); ++i) {
+      out.push_back(i + 1 < extensions_.size() ? extensions_[i + 1].first : protocol_);
+      out.insert(out.end(), extensions_[i].second.begin(), extensions_[i].second.end());
+    }
   }
 
   Bytes BuildL4() const {
@@ -280,13 +336,10 @@ class Packet {
   }
 
   uint16_t L4Checksum(std::span<const uint8_t> segment) const {
-    if (l4_ == L4::kIcmp) {
+    if (l4_ == L4::kIcmp && ip_ != Ip::kV6) {
       return ChecksumFinish(ChecksumAdd(segment));
     }
-    std::array<uint8_t, 8> addresses;
-    std::copy(ip_source_.begin(), ip_source_.end(), addresses.begin());
-    std::copy(ip_destination_.begin(), ip_destination_.end(), addresses.begin() + 4);
-    const uint32_t pseudo = PseudoHeaderSum(addresses, protocol_, segment.size());
+    const uint32_t pseudo = PseudoHeaderSum(addresses_, protocol_, segment.size());
     if (partial_) {
       return static_cast<uint16_t>(pseudo);
     }
@@ -299,8 +352,9 @@ class Packet {
   std::vector<Tag> tags_;
   std::optional<uint16_t> ether_type_;
 
-  bool ip_ = false;
-  std::array<uint8_t, 4> ip_source_{}, ip_destination_{};
+  Ip ip_ = Ip::kNone;
+  Bytes addresses_;  // source, destination
+  std::vector<std::pair<uint8_t, Bytes>> extensions_;
   std::optional<uint8_t> version_, ihl_;
   std::optional<uint16_t> total_length_, ip_checksum_;
   uint8_t tos_ = 0, ttl_ = 64, protocol_ = 253;  // 253: for experiments (RFC 3692)

@@ -23,8 +23,12 @@ inline constexpr uint8_t kWan = 0;
 inline constexpr uint8_t kLan = 1;
 
 inline std::string AddressBytes(std::string_view text) {
+  if (text.find(':') != text.npos) {
+    auto bytes = Ip6(text);
+    return std::string(bytes.begin(), bytes.end());
+  }
   auto bytes = Ip4(text);
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::string(bytes.begin(), bytes.end());
 }
 inline std::string MacBytes(const Mac& mac) {
   return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
@@ -35,34 +39,38 @@ inline be32 Address(std::string_view text) {
   return be32::FromRaw(raw);
 }
 
-// Two ports, one bridge on the LAN, clients behind a gateway on the WAN:
+// Either family.
+inline Ipv6Address AnyAddress(std::string_view text) {
+  if (text.find(':') == text.npos) return Ipv6Address::Mapped(Address(text));
+  return Ipv6Address{Ip6(text)};
+}
+
+// The addresses of a test's network:
 //
-//   clients 203.0.113.0/24 - gateway 198.51.100.1 - WAN 198.51.100.10 | relay | LAN 10.8.0.2
-//   - 10.8.0.11
-inline api::Snapshot BasicSnapshot(bool source_nat) {
-  api::Snapshot snapshot;
-  snapshot.set_id(1);
-  snapshot.mutable_nat()->add_addresses(AddressBytes("10.8.0.2"));
-  snapshot.mutable_nat()->mutable_ports()->set_first(20000);
-  snapshot.mutable_nat()->mutable_ports()->set_last(59999);
-  snapshot.mutable_timeouts()->set_idle_seconds(300);
-  snapshot.mutable_timeouts()->set_unconfirmed_seconds(10);
-  snapshot.mutable_timeouts()->set_quarantine_seconds(120);
-  snapshot.mutable_limits()->set_sessions_per_source(1024);
-  snapshot.mutable_limits()->set_unconfirmed(4096);
-  snapshot.mutable_limits()->set_hold_packets(4);
-  auto& bridge = *snapshot.add_bridges();
-  bridge.set_name("jvb1");
-  bridge.set_address(AddressBytes("10.8.0.11"));
-  auto& media = *snapshot.add_media();
-  media.set_name("meet");
-  media.set_address(AddressBytes("198.51.100.10"));
-  media.mutable_ports()->set_first(10000);
-  media.mutable_ports()->set_last(10000);
-  media.set_nat(source_nat ? api::MediaListener::NAT_SOURCE : api::MediaListener::NAT_DESTINATION);
-  media.set_bridge("jvb1");
-  media.set_bridge_first_port(10000);
-  auto& routing = *snapshot.mutable_routing();
+//   client - gateway - WAN, listener | relay | LAN, nat - bridge
+struct Net {
+  const char* name;
+  const char* client;
+  const char* gateway;
+  const char* listener;
+  const char* nat;
+  const char* bridge;
+
+  bool ClientIsV6() const { return std::string_view(client).find(':') != std::string_view::npos; }
+  bool BridgeIsV6() const { return std::string_view(bridge).find(':') != std::string_view::npos; }
+};
+inline constexpr Net kNet4{"V4",       "203.0.113.7", "198.51.100.1", "198.51.100.10",
+                           "10.8.0.2", "10.8.0.11"};
+inline constexpr Net kNet6{"V6",
+                           "2001:db8:ffff::7",
+                           "2001:db8:10::1",
+                           "2001:db8:10::10",
+                           "2001:db8:8::2",
+                           "2001:db8:8::11"};
+inline constexpr Net kNet6To4{"V6ToV4",          "2001:db8:ffff::7", "2001:db8:10::1",
+                              "2001:db8:10::10", "10.8.0.2",         "10.8.0.11"};
+
+inline void AddRouting(const Net& net, api::Routing& routing) {
   auto add_interface = [&](uint32_t port, const Mac& mac) {
     auto& interface = *routing.add_interfaces();
     interface.set_port(port);
@@ -80,17 +88,53 @@ inline api::Snapshot BasicSnapshot(bool source_nat) {
     route.set_interface(interface);
     if (!gateway.empty()) route.set_gateway(AddressBytes(gateway));
   };
-  add_route("0.0.0.0", 0, 0, "198.51.100.1");
-  add_route("198.51.100.0", 24, 0, "");
-  add_route("10.8.0.0", 24, 1, "");
+  if (net.ClientIsV6()) {
+    add_route("::", 0, 0, net.gateway);
+    add_route("2001:db8:10::", 64, 0, "");
+  } else {
+    add_route("0.0.0.0", 0, 0, net.gateway);
+    add_route("198.51.100.0", 24, 0, "");
+  }
+  if (net.BridgeIsV6()) {
+    add_route("2001:db8:8::", 64, 1, "");
+  } else {
+    add_route("10.8.0.0", 24, 1, "");
+  }
   auto add_neighbour = [&](uint32_t interface, std::string_view address, const Mac& mac) {
     auto& neighbour = *routing.add_neighbours();
     neighbour.set_interface(interface);
     neighbour.set_address(AddressBytes(address));
     neighbour.set_mac(MacBytes(mac));
   };
-  add_neighbour(0, "198.51.100.1", kGateway);
-  add_neighbour(1, "10.8.0.11", kBridge);
+  add_neighbour(0, net.gateway, kGateway);
+  add_neighbour(1, net.bridge, kBridge);
+}
+
+// Two ports, one bridge on the LAN, clients behind a gateway on the WAN.
+inline api::Snapshot BasicSnapshot(bool source_nat, const Net& net = kNet4) {
+  api::Snapshot snapshot;
+  snapshot.set_id(1);
+  snapshot.mutable_nat()->add_addresses(AddressBytes(net.nat));
+  snapshot.mutable_nat()->mutable_ports()->set_first(20000);
+  snapshot.mutable_nat()->mutable_ports()->set_last(59999);
+  snapshot.mutable_timeouts()->set_idle_seconds(300);
+  snapshot.mutable_timeouts()->set_unconfirmed_seconds(10);
+  snapshot.mutable_timeouts()->set_quarantine_seconds(120);
+  snapshot.mutable_limits()->set_sessions_per_source(1024);
+  snapshot.mutable_limits()->set_unconfirmed(4096);
+  snapshot.mutable_limits()->set_hold_packets(4);
+  auto& bridge = *snapshot.add_bridges();
+  bridge.set_name("jvb1");
+  bridge.set_address(AddressBytes(net.bridge));
+  auto& media = *snapshot.add_media();
+  media.set_name("meet");
+  media.set_address(AddressBytes(net.listener));
+  media.mutable_ports()->set_first(10000);
+  media.mutable_ports()->set_last(10000);
+  media.set_nat(source_nat ? api::MediaListener::NAT_SOURCE : api::MediaListener::NAT_DESTINATION);
+  media.add_bridges("jvb1");
+  media.set_bridge_first_port(10000);
+  AddRouting(net, *snapshot.mutable_routing());
   return snapshot;
 }
 
@@ -113,7 +157,6 @@ class WalkHarness {
     bool tx_checksum_offload = false;
     uint16_t nat_first_port = 20000;
     uint16_t nat_last_port = 59999;
-    std::vector<std::string> nat_addresses = {"10.8.0.2"};
   };
 
   WalkHarness(const api::Snapshot& snapshot, const Options& options)
@@ -126,9 +169,9 @@ class WalkHarness {
       config.worker = w;
       config.workers = options.workers;
       config.max_sessions = options.max_sessions;
-      for (const std::string& address : options.nat_addresses) {
-        config.nat_addresses.push_back(Address(address));
-      }
+      auto nat_addresses = builder_.NatAddresses(snapshot);
+      if (!nat_addresses.ok()) throw std::logic_error(nat_addresses.status().ToString());
+      config.nat_addresses = *nat_addresses;
       config.nat_first_port = options.nat_first_port;
       config.nat_last_port = options.nat_last_port;
       auto worker = std::make_unique<OneWorker>();

@@ -9,6 +9,7 @@
 #include "ctrl/cli/command_line.h"
 #include "ctrl/cli/format.h"
 #include "ctrl/cli/text.h"
+#include "ctrl/config/address.h"
 #include "fmt/format.h"
 #include "tests/unit/publish_fake_relay.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 TEST(CliFormat, Thousands) {
   EXPECT_EQ(Thousands(uint64_t{0}), "0");
@@ -59,6 +61,10 @@ TEST(CliFormat, TableIsAlignedWithoutTrailingBlanks) {
 
 TEST(CliFormat, NoControlCharactersReachTheTerminal) {
   EXPECT_EQ(Printable("a\x1b[2Jb\nc\x7f"), "a?[2Jb\nc?");
+}
+
+std::string Bytes16(const char* ipv6) {
+  return config::Address::Parse(ipv6)->bytes();
 }
 
 // Two workers, two drops, one port, one listener, one bridge.
@@ -164,6 +170,49 @@ TEST(CliText, BridgesWithAndWithoutCounters) {
   auto json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), ctrl));
   EXPECT_EQ(json["bridges"][1]["address"], "10.0.0.12");
   EXPECT_TRUE(json["bridges"][0]["address"].is_null());
+  EXPECT_TRUE(json["bridges"][1]["ufrag_prefix"].is_null());
+  EXPECT_THAT(text, Not(HasSubstr("UFRAG PREFIX")));
+}
+
+TEST(CliText, BridgesWithUfragPrefixes) {
+  api::CtrlStatus ctrl;
+  api::Bridge* bridge = ctrl.add_bridges();
+  bridge->set_name("jvb2");
+  bridge->set_address(Bytes16("2001:db8::c"));
+  bridge->set_ufrag_prefix("jvb2/");
+  std::string text = BridgesText(MakeTotals(), ctrl);
+  EXPECT_THAT(text, StartsWith("BRIDGE  ADDRESS      UFRAG PREFIX  SESSIONS "));
+  EXPECT_THAT(text, HasSubstr("jvb1    (removed)                         2 "));
+  EXPECT_THAT(text, HasSubstr("jvb2    2001:db8::c  jvb2/                0 "));
+  auto json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), ctrl));
+  EXPECT_TRUE(json["bridges"][0]["ufrag_prefix"].is_null());
+  EXPECT_EQ(json["bridges"][1]["address"], "2001:db8::c");
+  EXPECT_EQ(json["bridges"][1]["ufrag_prefix"], "jvb2/");
+}
+
+TEST(CliText, Ipv6StandsInBracketsBeforeAPort) {
+  api::SessionsPage page;
+  api::Session* session = page.add_sessions();
+  session->set_client_address(Bytes16("2001:db8:7::1"));
+  session->set_client_port(40000);
+  session->set_listener("meet");
+  session->set_listener_address(Bytes16("2001:db8::10"));
+  session->set_listener_port(10000);
+  session->set_nat_address(std::string("\x0a\x08\x00\x02", 4));
+  session->set_nat_port(20007);
+  std::string text = SessionsText(page);
+  EXPECT_THAT(text, HasSubstr("[2001:db8:7::1]:40000  meet [2001:db8::10]:10000  10.8.0.2:20007"));
+  auto json = nlohmann::json::parse(view::SessionsJson(page));
+  EXPECT_EQ(json["sessions"][0]["client_address"], "2001:db8:7::1");
+
+  view::Inputs inputs;
+  inputs.counters = MakeTotals();
+  api::MediaListener* listener = inputs.ctrl.emplace().add_media();
+  listener->set_name("meet");
+  listener->set_address(Bytes16("2001:db8::10"));
+  listener->mutable_ports()->set_first(10000);
+  listener->mutable_ports()->set_last(10050);
+  EXPECT_THAT(StatusText(inputs, 1000), HasSubstr("[2001:db8::10]:10000-10050"));
 }
 
 TEST(CliText, Sessions) {
@@ -204,7 +253,13 @@ TEST(CliRun, UsageErrors) {
   EXPECT_EQ(RunCommand({"nonsense"}).code, kUsage);
   EXPECT_EQ(RunCommand({"check"}).code, kUsage);
   EXPECT_EQ(RunCommand({"sessions", "--limit", "0"}).code, kUsage);
-  EXPECT_EQ(RunCommand({"sessions", "--client", "nonsense"}).code, kUsage);
+  for (const char* client : {"nonsense", "10.0.0.256", "2001:db8::1::", "fe80::1%eth0", "::1"}) {
+    Result result = RunCommand({"sessions", "--client", client});
+    EXPECT_EQ(result.code, kUsage) << client;
+    EXPECT_THAT(result.error, HasSubstr("expected an IPv4 or IPv6 address")) << client;
+  }
+  EXPECT_THAT(RunCommand({"sessions", "--client", "::ffff:10.0.0.1"}).error,
+              HasSubstr("write it as IPv4, 10.0.0.1"));
   Result help = RunCommand({"--help"});
   EXPECT_EQ(help.code, kOk);
   EXPECT_THAT(help.out, HasSubstr("Exit codes:"));
@@ -247,7 +302,7 @@ TEST(CliRun, Check) {
                          "bridges: [b]}\ntimeouts: {idle: 60s}\n";
   result = RunCommand({"check", file.c_str()});
   EXPECT_EQ(result.code, kOk) << result.error;
-  EXPECT_THAT(result.out, testing::StartsWith(file + ": ok; the relay will take about 11.5 MiB"));
+  EXPECT_THAT(result.out, StartsWith(file + ": ok; the relay will take about 11.5 MiB"));
   EXPECT_THAT(result.error, HasSubstr("warning: ")) << "of the short timeout";
 }
 
@@ -289,6 +344,21 @@ TEST(CliRun, SessionsFromPages) {
       RunCommand({"sessions", "--limit", "4", "--json", "--run-dir", directory.path().c_str()});
   EXPECT_EQ(nlohmann::json::parse(result.out)["sessions"].size(), 4u);
   EXPECT_TRUE(nlohmann::json::parse(result.out)["more"]);
+}
+
+TEST(CliRun, SessionsOfOneClient) {
+  TemporaryDirectory directory;
+  std::string asked;
+  {
+    FakeRelay relay(directory.path() + "/relay.sock", [&](const api::Request& request) {
+      asked = request.sessions().client();
+      return FakeRelay::AcceptAll(request);
+    });
+    Result result = RunCommand(
+        {"sessions", "--client", "2001:DB8:0::7", "--run-dir", directory.path().c_str()});
+    EXPECT_EQ(result.code, kOk) << result.error;
+  }
+  EXPECT_EQ(asked, Bytes16("2001:db8::7"));
 }
 
 // ------------------------------------------------------------------------------------- completion

@@ -47,7 +47,7 @@ limits:
   hold_packets: 60
 bridges:
   - {name: jvb1, address: 10.8.0.11}
-  - {name: jvb2, address: 10.8.0.12}
+  - {name: jvb2, address: 10.8.0.12, ufrag_prefix: jvb2/}
 media:
   - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1]}
   - {name: direct, listen: "198.51.100.11:10000-10050", nat: destination, bridges: [jvb2], bridge_port: 12000}
@@ -181,7 +181,8 @@ const std::vector<Case>& Cases() {
       {"hold_packets: 60", "hold_packets: 60\n  hold_packets: 61", "limits.hold_packets",
        "got the key a second time", "hold_packets: 61"},
       // bridges
-      {"bridges:\n  - {name: jvb1, address: 10.8.0.11}\n  - {name: jvb2, address: 10.8.0.12}",
+      {"bridges:\n  - {name: jvb1, address: 10.8.0.11}\n  - {name: jvb2, address: 10.8.0.12, "
+       "ufrag_prefix: jvb2/}",
        "bridges: jvb1", "bridges", "got \"jvb1\"", "jvb1"},
       {"name: jvb2", "name: jvb1x!", "bridges[1].name", "got \"jvb1x!\"", "jvb1x!"},
       {"name: jvb1, address: 10.8.0.11}", "name: jvb1, address: jvb1.example}",
@@ -192,6 +193,14 @@ const std::vector<Case>& Cases() {
        "10.8.0.1"},
       {"10.8.0.11", "198.51.100.11", "bridges[0].address",
        "got 198.51.100.11, which is in media[1]", "198"},
+      {"ufrag_prefix: jvb2/", "ufrag_prefix: ''", "bridges[1].ufrag_prefix", "got \"\"", "''"},
+      {"ufrag_prefix: jvb2/", "ufrag_prefix: jvb-2", "bridges[1].ufrag_prefix",
+       "got \"jvb-2\", exp", "jvb-2"},
+      {"ufrag_prefix: jvb2/", "ufrag_prefix: \"jvb2:\"", "bridges[1].ufrag_prefix",
+       "got \"jvb2:\", with a colon, at which the bridge itself splits USERNAME", "\"jvb2:"},
+      {"ufrag_prefix: jvb2/",
+       "ufrag_prefix: a123456789b123456789c123456789d123456789e123456789f123456789g1234",
+       "bridges[1].ufrag_prefix", "got a prefix of 65 characters", "a1234"},
       // media
       {"media:\n", "medium:\n", "media", "got nothing", ""},
       {"name: direct", "name: meet", "media[1].name", "got \"meet\", which media[0]", "meet"},
@@ -207,7 +216,7 @@ const std::vector<Case>& Cases() {
        "got 10.8.0.2:20000, expected ports outside dataplane.nat_ports", "\"10.8"},
       {"nat: source", "nat: full", "media[0].nat", "got \"full\"", "full"},
       {"  nat_addresses: [10.8.0.2]\n", "", "media[0].nat", "got source without", "source"},
-      {"bridges: [jvb1]", "bridges: [jvb1, jvb2]", "media[0].bridges", "got 2 bridges", "bridges"},
+      {"bridges: [jvb1]", "bridges: []", "media[0].bridges", "got a list of 0", "bridges"},
       {"bridges: [jvb1]", "bridges: [jvb3]", "media[0].bridges[0]", "got \"jvb3\"", "jvb3"},
       {"bridges: [jvb1]", "bridges: jvb1", "media[0].bridges", "got \"jvb1\"", "jvb1"},
       {"bridge_port: 12000", "bridge_port: 0", "media[1].bridge_port", "got 0", "0"},
@@ -294,7 +303,7 @@ TEST(ConfigErrors, TheLineIsExact) {
       "name, device, vdev, pci, rx_descriptors, tx_descriptors, verify_udp_checksum, "
       "partial_checksums, mtu, vlan, addresses, routes, neighbours\n"
       "a.yaml:1:1: bridges: got nothing, expected a list, each element a group of keys: name, "
-      "address\n"
+      "address, ufrag_prefix\n"
       "a.yaml:1:1: media: got nothing, expected a list, each element a group of keys: name, "
       "listen, "
       "nat, bridges, bridge_port\n"
@@ -356,6 +365,7 @@ TEST(ConfigWarnings, AreApartFromErrors) {
            {"quarantine: 2m", "quarantine: 60s", "timeouts.quarantine"},
            {"unconfirmed: 4000", "unconfirmed: 70000", "limits.unconfirmed"},
            {"127.0.0.1:9100", "0.0.0.0:9100", "admin.listen"},
+           {"127.0.0.1:9100", "\"[::]:9100\"", "admin.listen"},
            {"nat: source, bridges: [jvb1]", "nat: destination, bridges: [jvb1]",
             "dataplane.nat_addresses"},
            {"bridges: [jvb2]", "bridges: [jvb1]", "bridges[1].name"},

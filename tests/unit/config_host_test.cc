@@ -3,10 +3,13 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "ctrl/config/config.h"
 #include "ctrl/config/host.h"
@@ -102,6 +105,39 @@ TEST_F(HostTest, ReservedPortsAreNoConflict) {
   EXPECT_TRUE(CheckHost(config_, sources_).ok());
 }
 
+TEST_F(HostTest, Ipv6SocketsTakeTheSamePorts) {
+  std::string text = kText;
+  text.replace(text.find("198.51.100.11:40000"), 19, "[2001:db8::11]:40000");
+  text.replace(text.find("nat: destination"), 16, "nat: source");
+  config_ = *ParseConfig(text, "t.yaml");
+  kernel_ = {At("2001:db8::11")};
+  const HostFindings findings = CheckHost(config_, sources_);
+  ASSERT_EQ(findings.errors.size(), 1u);
+  EXPECT_EQ(findings.errors[0].key, "media[1].listen");
+  EXPECT_THAT(findings.errors[0].message, HasSubstr("got 40000-40001, which the kernel may use for "
+                                                    "its own sockets on 2001:db8::11"));
+  Write("32768\t60999\n", "40000-40001\n");
+  EXPECT_TRUE(CheckHost(config_, sources_).ok());
+}
+
+TEST_F(HostTest, TheKernelsAddressesAreOfBothFamilies) {
+  std::string text = kText;
+  text.replace(text.find("198.51.100.11"), 13, "[2001:db8::11]");
+  text.replace(text.find("nat: destination"), 16, "nat: source");
+  config_ = *ParseConfig(text, "t.yaml");
+  // On the loopback interface of a network namespace of a thread's own, so that it goes with it.
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to make a network namespace";
+  HostFindings findings;
+  sources_.kernel_addresses = nullptr;
+  std::thread([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(system("ip address add 2001:db8::11/128 dev lo"), 0);  // NOLINT(cert-env33-c)
+    findings = CheckHost(config_, sources_);
+  }).join();
+  ASSERT_EQ(findings.errors.size(), 1u);
+  EXPECT_EQ(findings.errors[0].key, "media[1].listen");
+}
+
 TEST_F(HostTest, WhatCanNotBeReadIsAWarning) {
   kernel_ = {At("10.8.0.2")};
   for (const char* range : {"", "many", "5 4", "0 99999"}) {
@@ -163,8 +199,43 @@ TEST(ConfigSnapshot, SaysEverything) {
   EXPECT_EQ(snapshot.media(1).ports().first(), 40000u);
   EXPECT_EQ(snapshot.media(1).ports().last(), 40001u);
   EXPECT_EQ(snapshot.media(1).nat(), api::MediaListener::NAT_DESTINATION);
-  EXPECT_EQ(snapshot.media(1).bridge(), "jvb1");
+  EXPECT_THAT(snapshot.media(1).bridges(), ElementsAre("jvb1"));
   EXPECT_EQ(snapshot.media(1).bridge_first_port(), 9000u);
+}
+
+TEST(ConfigSnapshot, BothFamiliesAndSeveralBridges) {
+  const Config config = *ParseConfig(R"(dataplane:
+  workers: [1]
+  nat_addresses: [10.8.0.2, fd00:8::2]
+  ports:
+    - name: lan
+      vdev: net_memif0
+      addresses: [fd00:8::1/64]
+      routes: [{to: ::/0, via: fd00:8::fe}]
+      neighbours: [{address: fd00:8::fe, mac: "02:00:00:00:00:01"}]
+bridges:
+  - {name: jvb1, address: 10.8.0.11, ufrag_prefix: jvb1/}
+  - {name: jvb2, address: fd00:8::12, ufrag_prefix: jvb2/}
+media: [{name: meet, listen: "[2001:db8::10]:10000", nat: source, bridges: [jvb2, jvb1]}]
+)",
+                                     "t.yaml");
+  const api::Snapshot snapshot = ToSnapshot(config, 1);
+  const auto bytes = [](const char* text) { return Address::Parse(text)->bytes(); };
+  ASSERT_EQ(bytes("fd00:8::2").size(), 16u);
+  EXPECT_THAT(snapshot.nat().addresses(), ElementsAre(bytes("10.8.0.2"), bytes("fd00:8::2")));
+  EXPECT_EQ(snapshot.bridges(0).ufrag_prefix(), "jvb1/");
+  EXPECT_EQ(snapshot.bridges(1).address(), bytes("fd00:8::12"));
+  EXPECT_EQ(snapshot.media(0).address(), bytes("2001:db8::10"));
+  EXPECT_THAT(snapshot.media(0).bridges(), ElementsAre("jvb2", "jvb1"));
+  const api::Routing& routing = snapshot.routing();
+  EXPECT_THAT(routing.interfaces(0).addresses(), ElementsAre(bytes("fd00:8::1")));
+  ASSERT_EQ(routing.routes_size(), 2);
+  EXPECT_EQ(routing.routes(0).prefix(), bytes("fd00:8::"));
+  EXPECT_EQ(routing.routes(0).prefix_length(), 64u);
+  EXPECT_EQ(routing.routes(1).prefix(), bytes("::"));
+  EXPECT_EQ(routing.routes(1).prefix_length(), 0u);
+  EXPECT_EQ(routing.routes(1).gateway(), bytes("fd00:8::fe"));
+  EXPECT_EQ(routing.neighbours(0).address(), bytes("fd00:8::fe"));
 }
 
 TEST(ConfigSnapshot, StaticRoutingStandsBehindTheKernels) {

@@ -19,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::seconds;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -70,7 +71,7 @@ media:
     nat: source
     bridge_port: 12000
     name: "m-1"
-bridges: [{address: 10.8.0.11, name: b.1}]
+bridges: [{ufrag_prefix: aZ09+/, address: 10.8.0.11, name: b.1}]
 limits: {sessions_per_source: 5, unconfirmed: 6, hold_packets: 7}
 timeouts: {idle: 1h, unconfirmed: 2m, quarantine: 200s}
 dataplane:
@@ -97,6 +98,7 @@ dataplane:
                                   "t.yaml");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_FALSE(config->admin.listen.has_value());
+  EXPECT_EQ(config->bridges[0], (Bridge{"b.1", *Address::Parse("10.8.0.11"), "aZ09+/"}));
   const MediaListener& media = config->media[0];
   EXPECT_EQ(media.name, "m-1");
   EXPECT_EQ(media.listen.text(), "198.51.100.10:10000");
@@ -153,7 +155,7 @@ TEST(ConfigLoad, TheExamplesAreGood) {
     for (const Finding& error : result.errors) ADD_FAILURE() << error.WithCaret();
     for (const Finding& warning : result.warnings) ADD_FAILURE() << warning.WithCaret();
   }
-  EXPECT_GE(count, 3u);
+  EXPECT_GE(count, 4u);
 }
 
 TEST(ConfigLoad, TheReferenceIsUpToDate) {
@@ -183,6 +185,11 @@ TEST(ConfigHazards, Syntax) {
   EXPECT_THAT(OnlyError("dataplane:\n\tworkers: [1]\n").Line(),
               StartsWith("t.yaml:2:1: yaml: got a tab, expected spaces"));
   EXPECT_THAT(OnlyError("a: [1, 2\nb: 3\n").Line(), HasSubstr("yaml: got a syntax error ("));
+  EXPECT_THAT(
+      OnlyError("a: {b: [2001:db8::10]:10000}\n").Line(),
+      EndsWith("expected YAML; \"[2001:db8::10]:10000\" and \"2001:db8::\" stand in quotes"));
+  EXPECT_THAT(OnlyError("a:\n  b: [::1]:9100\n").Line(), EndsWith("stand in quotes"));
+  EXPECT_THAT(OnlyError("a: {b: 2001:db8::, c: d}\n").Line(), EndsWith("stand in quotes"));
   EXPECT_THAT(OnlyError(std::string("a: b\0c\n", 7)).Line(),
               StartsWith("t.yaml:1:5: yaml: got the control character 0x00"));
   EXPECT_THAT(OnlyError("a: b\n\nk: \xff\n").Line(),

@@ -15,61 +15,63 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
+#include "ctrl/config/address.h"
+
 namespace bridgehead::mirror {
 
-inline uint32_t Ip(const std::string& text) {
-  in_addr address{};
-  inet_pton(AF_INET, text.c_str(), &address);
-  return ntohl(address.s_addr);
+inline config::Address Ip(const std::string& text) {
+  return *config::Address::Parse(text);
 }
 
 inline std::string Wire(const std::string& text) {
-  uint32_t wire = htonl(Ip(text));
-  return std::string(reinterpret_cast<const char*>(&wire), 4);
+  return Ip(text).bytes();
+}
+
+inline uint8_t Family(const std::string& text) {
+  return Ip(text).is_v4() ? AF_INET : AF_INET6;
 }
 
 class Message {
  public:
   template <typename Header>
   Message(uint16_t type, const Header& header, uint16_t flags = 0) : buffer_(4096) {
-    message_ = mnl_nlmsg_put_header(buffer_.data());
-    message_->nlmsg_type = type;
-    message_->nlmsg_flags = flags;
-    *static_cast<Header*>(mnl_nlmsg_put_extra_header(message_, sizeof(Header))) = header;
+    mnl_nlmsg_put_header(buffer_.data());
+    get().nlmsg_type = type;
+    get().nlmsg_flags = flags;
+    *static_cast<Header*>(mnl_nlmsg_put_extra_header(&get(), sizeof(Header))) = header;
   }
   Message& U32(uint16_t type, uint32_t value) {
-    mnl_attr_put_u32(message_, type, value);
+    mnl_attr_put_u32(&get(), type, value);
     return *this;
   }
   Message& Bytes(uint16_t type, const std::string& value) {
-    mnl_attr_put(message_, type, value.size(), value.data());
+    mnl_attr_put(&get(), type, value.size(), value.data());
     return *this;
   }
   Message& Name(uint16_t type, const std::string& value) {
-    mnl_attr_put_strz(message_, type, value.c_str());
+    mnl_attr_put_strz(&get(), type, value.c_str());
     return *this;
   }
   Message& Nest(uint16_t type, const std::function<void(Message&)>& fill) {
-    nlattr* nest = mnl_attr_nest_start(message_, type);
+    nlattr* nest = mnl_attr_nest_start(&get(), type);
     fill(*this);
-    mnl_attr_nest_end(message_, nest);
+    mnl_attr_nest_end(&get(), nest);
     return *this;
   }
   // One next hop of RTA_MULTIPATH; to be called inside Nest.
   Message& Hop(int ifindex, const std::string& gateway, uint8_t flags = 0) {
     rtnexthop hop{};
-    hop.rtnh_len = sizeof(hop) + 8;
+    hop.rtnh_len = static_cast<uint16_t>(sizeof(hop) + sizeof(nlattr) + Wire(gateway).size());
     hop.rtnh_flags = flags;
     hop.rtnh_ifindex = ifindex;
-    *static_cast<rtnexthop*>(mnl_nlmsg_put_extra_header(message_, sizeof(hop))) = hop;
+    *static_cast<rtnexthop*>(mnl_nlmsg_put_extra_header(&get(), sizeof(hop))) = hop;
     return Bytes(RTA_GATEWAY, Wire(gateway));
   }
-  nlmsghdr& get() { return *message_; }
-  const nlmsghdr& get() const { return *message_; }
+  nlmsghdr& get() { return *reinterpret_cast<nlmsghdr*>(buffer_.data()); }
+  const nlmsghdr& get() const { return *reinterpret_cast<const nlmsghdr*>(buffer_.data()); }
 
  private:
   std::vector<char> buffer_;
-  nlmsghdr* message_;
 };
 
 inline const std::string kMacA("\x02\x00\x00\x00\x00\x0a", 6);
@@ -100,7 +102,7 @@ inline Message VlanMessage(int ifindex, const std::string& name, uint32_t parent
 inline Message AddressMessage(uint32_t ifindex, const std::string& address, uint8_t length,
                               uint16_t type = RTM_NEWADDR) {
   ifaddrmsg header{};
-  header.ifa_family = AF_INET;
+  header.ifa_family = Family(address);
   header.ifa_prefixlen = length;
   header.ifa_index = ifindex;
   return std::move(
@@ -116,6 +118,7 @@ struct RouteSpec {
   uint8_t table = RT_TABLE_MAIN;
   uint8_t type = RTN_UNICAST;
   uint8_t tos = 0;
+  uint8_t source_length = 0;
   unsigned flags = 0;
   uint16_t message_type = RTM_NEWROUTE;
   uint16_t message_flags = NLM_F_CREATE | NLM_F_EXCL;
@@ -123,7 +126,8 @@ struct RouteSpec {
 
 inline Message RouteMessage(const RouteSpec& spec) {
   rtmsg header{};
-  header.rtm_family = AF_INET;
+  header.rtm_family = Family(spec.prefix);
+  header.rtm_src_len = spec.source_length;
   header.rtm_dst_len = spec.length;
   header.rtm_table = spec.table;
   header.rtm_type = spec.type;
@@ -141,7 +145,7 @@ inline Message RouteMessage(const RouteSpec& spec) {
 inline Message NeighbourMessage(int ifindex, const std::string& address, uint16_t state,
                                 const std::string& mac = kMacB, uint16_t type = RTM_NEWNEIGH) {
   ndmsg header{};
-  header.ndm_family = AF_INET;
+  header.ndm_family = Family(address);
   header.ndm_ifindex = ifindex;
   header.ndm_state = state;
   Message message(type, header);

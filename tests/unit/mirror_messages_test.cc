@@ -1,5 +1,7 @@
 // What the mirror makes of single rtnetlink messages, good and bad.
 #include <cstring>
+#include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -66,6 +68,18 @@ TEST(MirrorMessages, PointToPointAddressIsTheLocalEnd) {
   EXPECT_EQ((*address)->address, Ip("10.0.0.1"));
 }
 
+TEST(MirrorMessages, OwnAddressesAreWithoutLinkLocalOnes) {
+  auto address = ParseAddress(AddressMessage(3, "2001:db8::1", 64).get());
+  ASSERT_TRUE(address.ok() && address->has_value()) << address.status();
+  EXPECT_EQ((*address)->address, Ip("2001:db8::1"));
+  EXPECT_EQ((*address)->prefix_length, 64);
+  auto link_local = ParseAddress(AddressMessage(3, "fe80::1", 64).get());
+  ASSERT_TRUE(link_local.ok()) << link_local.status();
+  EXPECT_FALSE(link_local->has_value());
+  EXPECT_FALSE(ParseAddress(AddressMessage(3, "2001:db8::1", 129).get()).ok());
+  EXPECT_FALSE(ParseAddress(AddressMessage(3, "10.0.0.1", 33).get()).ok());
+}
+
 TEST(MirrorMessages, Route) {
   Message message = RouteMessage(
       {.prefix = "10.1.0.0", .length = 16, .ifindex = 3, .gateway = "10.0.0.9", .metric = 100});
@@ -95,6 +109,41 @@ TEST(MirrorMessages, MultipathRoute) {
   EXPECT_EQ((*route)->next_hops[1].gateway, Ip("10.0.1.9"));
 }
 
+TEST(MirrorMessages, Ipv6RouteOverALinkLocalGateway) {
+  Message message = RouteMessage(
+      {.prefix = "2001:db8:1::", .length = 48, .ifindex = 3, .gateway = "fe80::9", .metric = 1024});
+  message.Nest(RTA_METRICS, [](Message& metrics) { metrics.U32(RTAX_MTU, 1400); });
+  auto route = ParseRoute(message.get());
+  ASSERT_TRUE(route.ok() && route->has_value()) << route.status();
+  EXPECT_EQ((*route)->prefix, Ip("2001:db8:1::"));
+  EXPECT_EQ((*route)->prefix_length, 48);
+  EXPECT_EQ((*route)->metric, 1024u);
+  EXPECT_EQ((*route)->mtu, 1400u);
+  ASSERT_EQ((*route)->next_hops.size(), 1u);
+  EXPECT_EQ((*route)->next_hops[0].gateway, Ip("fe80::9"));
+  EXPECT_FALSE((*route)->next_hops[0].foreign_gateway);
+
+  auto everything = ParseRoute(RouteMessage({.prefix = "::", .ifindex = 3}).get());
+  ASSERT_TRUE(everything.ok() && everything->has_value()) << everything.status();
+  EXPECT_EQ((*everything)->prefix, Ip("::"));
+  EXPECT_TRUE((*everything)->next_hops[0].gateway.empty());
+
+  Message multipath = RouteMessage({.prefix = "::"});
+  multipath.Nest(RTA_MULTIPATH, [](Message& hops) { hops.Hop(3, "fe80::9").Hop(4, "fe80::a"); });
+  auto several = ParseRoute(multipath.get());
+  ASSERT_TRUE(several.ok() && several->has_value()) << several.status();
+  ASSERT_EQ((*several)->next_hops.size(), 2u);
+  EXPECT_EQ((*several)->next_hops[1].gateway, Ip("fe80::a"));
+}
+
+TEST(MirrorMessages, GatewayOfTheOtherFamilyIsForeign) {
+  Message message = RouteMessage({.prefix = "10.1.0.0", .length = 16, .ifindex = 3});
+  message.Bytes(RTA_VIA, std::string("\x0a\0", 2) + Wire("fe80::9"));
+  auto route = ParseRoute(message.get());
+  ASSERT_TRUE(route.ok() && route->has_value()) << route.status();
+  EXPECT_TRUE((*route)->next_hops[0].foreign_gateway);
+}
+
 TEST(MirrorMessages, RoutesOfNoConcern) {
   auto absent = [](const RouteSpec& spec) {
     auto route = ParseRoute(RouteMessage(spec).get());
@@ -103,7 +152,27 @@ TEST(MirrorMessages, RoutesOfNoConcern) {
   EXPECT_TRUE(absent({.table = 100}));
   EXPECT_TRUE(absent({.tos = 16}));
   EXPECT_TRUE(absent({.flags = RTM_F_CLONED}));
+  EXPECT_TRUE(absent({.source_length = 8}));
   EXPECT_FALSE(absent({.table = RT_TABLE_DEFAULT}));
+  EXPECT_TRUE(absent({.prefix = "::", .table = RT_TABLE_DEFAULT}));  // IPv6 never asks it
+  EXPECT_TRUE(absent({.prefix = "::", .source_length = 48}));
+  EXPECT_TRUE(absent({.prefix = "2001:db8::9", .length = 128, .flags = RTM_F_CLONED}));
+  EXPECT_TRUE(absent({.prefix = "fe80::", .length = 64, .ifindex = 3}));
+  EXPECT_TRUE(absent({.prefix = "ff00::", .length = 8, .ifindex = 3}));
+  EXPECT_FALSE(absent({.prefix = "fe00::", .length = 7, .ifindex = 3}));
+}
+
+TEST(MirrorMessages, OtherFamiliesHaveTheirOwnHeaders) {
+  struct {
+    uint8_t family = AF_CAN;
+    uint8_t rest[3] = {};
+  } header;
+  Message message(RTM_NEWROUTE, header);
+  auto route = ParseRoute(message.get());
+  ASSERT_TRUE(route.ok()) << route.status();
+  EXPECT_FALSE(route->has_value());
+  EXPECT_FALSE(ParseAddress(message.get())->has_value());
+  EXPECT_FALSE(ParseNeighbour(message.get())->has_value());
 }
 
 TEST(MirrorMessages, RouteErrors) {
@@ -112,6 +181,11 @@ TEST(MirrorMessages, RouteErrors) {
   Message wide = RouteMessage({});
   wide.Bytes(RTA_GATEWAY, std::string(16, '\1'));
   EXPECT_FALSE(ParseRoute(wide.get()).ok());
+  Message narrow = RouteMessage({.prefix = "::"});
+  narrow.Bytes(RTA_GATEWAY, std::string(4, '\1'));
+  EXPECT_FALSE(ParseRoute(narrow.get()).ok());
+  EXPECT_FALSE(ParseRoute(RouteMessage({.prefix = "2001:db8::", .length = 129}).get()).ok());
+  EXPECT_FALSE(ParseRoute(RouteMessage({.prefix = "2001:db8::1", .length = 64}).get()).ok());
   Message metrics = RouteMessage({});
   metrics.Nest(RTA_METRICS, [](Message& m) { m.Bytes(RTAX_MTU, std::string(2, '\1')); });
   EXPECT_FALSE(ParseRoute(metrics.get()).ok());
@@ -136,9 +210,21 @@ TEST(MirrorMessages, NeighbourStates) {
   ASSERT_TRUE(asking.ok() && asking->has_value());
   EXPECT_FALSE((*asking)->usable);
   EXPECT_FALSE((*asking)->failed);
-  auto multicast = ParseNeighbour(NeighbourMessage(3, "224.0.0.251", NUD_NOARP).get());
-  ASSERT_TRUE(multicast.ok());
-  EXPECT_FALSE(multicast->has_value());
+}
+
+TEST(MirrorMessages, NeighboursThatCanBeNextHops) {
+  for (const char* address : {"10.0.0.9", "2001:db8::9", "fe80::9"}) {
+    auto neighbour = ParseNeighbour(NeighbourMessage(3, address, NUD_REACHABLE).get());
+    ASSERT_TRUE(neighbour.ok() && neighbour->has_value()) << address;
+    EXPECT_EQ((*neighbour)->address, Ip(address));
+    EXPECT_EQ((*neighbour)->mac, kMacB);
+  }
+  for (const char* address :
+       {"224.0.0.251", "255.255.255.255", "0.0.0.0", "ff02::1", "::", "::1"}) {
+    auto neighbour = ParseNeighbour(NeighbourMessage(3, address, NUD_NOARP).get());
+    ASSERT_TRUE(neighbour.ok()) << address;
+    EXPECT_FALSE(neighbour->has_value()) << address;
+  }
 }
 
 // Each message cut at every length: an error or a shorter message, never a read past its end (which
@@ -146,21 +232,41 @@ TEST(MirrorMessages, NeighbourStates) {
 TEST(MirrorMessages, EveryTruncation) {
   Message multipath = RouteMessage({.prefix = "10.1.0.0", .length = 16, .metric = 5});
   multipath.Nest(RTA_MULTIPATH, [](Message& hops) { hops.Hop(3, "10.0.0.9").Hop(4, "10.0.1.9"); });
-  for (const Message& whole : {VlanMessage(8, "eth0.42", 7, 42), AddressMessage(3, "10.0.0.1", 24),
-                               multipath, NeighbourMessage(3, "10.0.0.9", NUD_REACHABLE)}) {
-    uint32_t full = whole.get().nlmsg_len;
-    for (uint32_t size = NLMSG_HDRLEN; size < full; ++size) {
+  struct Whole {
+    Message message;
+    size_t header_bytes;
+  };
+  for (const Whole& whole : std::vector<Whole>{
+           {VlanMessage(8, "eth0.42", 7, 42), sizeof(ifinfomsg)},
+           {AddressMessage(3, "10.0.0.1", 24), sizeof(ifaddrmsg)},
+           {AddressMessage(3, "2001:db8::1", 64), sizeof(ifaddrmsg)},
+           {multipath, sizeof(rtmsg)},
+           {RouteMessage(
+                {.prefix = "2001:db8::", .length = 64, .ifindex = 3, .gateway = "fe80::9"}),
+            sizeof(rtmsg)},
+           {NeighbourMessage(3, "10.0.0.9", NUD_REACHABLE), sizeof(ndmsg)},
+           {NeighbourMessage(3, "fe80::9", NUD_REACHABLE), sizeof(ndmsg)}}) {
+    const nlmsghdr& message = whole.message.get();
+    // Only at an attribute's end, with its padding or without, may a shorter one be well-formed.
+    std::set<size_t> ends = {NLMSG_HDRLEN + whole.header_bytes};
+    while (*ends.rbegin() < message.nlmsg_len) {
+      size_t begin = *ends.rbegin();
+      nlattr attribute{};
+      memcpy(&attribute, reinterpret_cast<const char*>(&message) + begin, sizeof(attribute));
+      size_t padded = NLA_ALIGN(size_t{attribute.nla_len});
+      for (size_t n = attribute.nla_len; n <= padded; ++n) ends.insert(begin + n);
+    }
+    for (uint32_t size = NLMSG_HDRLEN; size < message.nlmsg_len; ++size) {
       std::vector<char> cut(size);
-      memcpy(cut.data(), &whole.get(), size);
+      memcpy(cut.data(), &message, size);
       auto& header = *reinterpret_cast<nlmsghdr*>(cut.data());
       header.nlmsg_len = size;
-      bool aligned = size % NLMSG_ALIGNTO == 0;
       auto link = ParseLink(header);
       auto address = ParseAddress(header);
       auto route = ParseRoute(header);
       auto neighbour = ParseNeighbour(header);
-      // Only at an attribute's end may a shorter message still be well-formed.
-      EXPECT_TRUE(aligned || !(link.ok() && address.ok() && route.ok() && neighbour.ok()));
+      bool well_formed = link.ok() && address.ok() && route.ok() && neighbour.ok();
+      EXPECT_TRUE(!well_formed || size == NLMSG_HDRLEN || ends.contains(size)) << size;
     }
   }
 }

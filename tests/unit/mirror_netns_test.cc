@@ -1,8 +1,10 @@
 // The mirror against a real kernel, in a network namespace of this process's own.
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
 #include <event2/event.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +17,8 @@
 
 namespace bridgehead::mirror {
 namespace {
+
+using ::testing::ElementsAre;
 
 constexpr char kMakeWan[] =
     "ip link add wan0 type veth peer name far0 && ip link set wan0 up && ip link set far0 up && "
@@ -50,6 +54,19 @@ class MirrorNetns : public ::testing::Test {
       }
     }
     return false;
+  }
+  bool IsUnreachable(const std::string& prefix, uint32_t length) const {
+    const auto& routes = mirror_->routing().routes();
+    return std::any_of(routes.begin(), routes.end(), [&](const api::Route& route) {
+      return route.prefix() == Wire(prefix) && route.prefix_length() == length &&
+             route.unreachable();
+    });
+  }
+  bool HasNeighbour(const std::string& address) const {
+    const auto& neighbours = mirror_->routing().neighbours();
+    return std::any_of(neighbours.begin(), neighbours.end(), [&](const api::Neighbour& neighbour) {
+      return neighbour.address() == Wire(address) && neighbour.mac() == kMacB;
+    });
   }
   struct Free {
     void operator()(event_base* base) const { event_base_free(base); }
@@ -100,6 +117,51 @@ TEST_F(MirrorNetns, FollowsTheKernel) {
   EXPECT_TRUE(Until([&] { return mirror_->routing().interfaces_size() == (vlans ? 2 : 1); }));
   Run(kMakeWan);
   EXPECT_TRUE(Until([&] { return HasRoute("192.0.2.0", 24, ""); }));
+  EXPECT_EQ(mirror_->resyncs(), 0u);
+}
+
+TEST_F(MirrorNetns, FollowsTheKernelInIpv6) {
+  Run(kMakeWan);
+  Run("ip addr add 2001:db8::1/64 dev wan0 nodad");
+  ASSERT_TRUE(mirror_->Start().ok());
+  ASSERT_TRUE(Until([&] { return changes_ > 0; }));
+  EXPECT_TRUE(HasRoute("2001:db8::", 64, ""));
+  EXPECT_THAT(mirror_->own_addresses(), ElementsAre(Ip("192.0.2.1"), Ip("2001:db8::1")));
+
+  // Behind a router that has only its link-local address, with its MAC.
+  Run("ip route add ::/0 via fe80::fe dev wan0 && "
+      "ip neigh add fe80::fe lladdr 02:00:00:00:00:0b dev wan0 nud reachable");
+  EXPECT_TRUE(Until([&] { return HasRoute("::", 0, "fe80::fe") && HasNeighbour("fe80::fe"); }));
+  EXPECT_FALSE(HasRoute("fe80::", 64, ""));
+  EXPECT_TRUE(Until([&] { return IsUnreachable("2001:db8::1", 128); })) << "this machine's own";
+  Run("ip neigh add 2001:db8::9 lladdr 02:00:00:00:00:0b dev wan0 nud permanent");
+  EXPECT_TRUE(Until([&] { return HasNeighbour("2001:db8::9"); }));
+  Run("ip route add unreachable 2001:db8:9::/48");
+  EXPECT_TRUE(Until([&] { return IsUnreachable("2001:db8:9::", 48); }));
+
+  // Several next hops, which come and go one by one.
+  Run("ip route add 2001:db8:5::/48 via fe80::5 dev wan0 && "
+      "ip route append 2001:db8:5::/48 via fe80::6 dev wan0");
+  EXPECT_TRUE(Until([&] { return HasRoute("2001:db8:5::", 48, "fe80::5"); }));
+  Run("ip route del 2001:db8:5::/48 via fe80::5 dev wan0");
+  EXPECT_TRUE(Until([&] { return HasRoute("2001:db8:5::", 48, "fe80::6"); }));
+  Run("ip route replace 2001:db8:5::/48 via fe80::7 dev wan0");
+  EXPECT_TRUE(Until([&] { return HasRoute("2001:db8:5::", 48, "fe80::7"); }));
+  Run("ip route del 2001:db8:5::/48");
+  EXPECT_TRUE(Until([&] { return !HasRoute("2001:db8:5::", 48, "fe80::7"); }));
+
+  // A link that goes down takes addresses and routes with it, and the kernel's IPv4 ones stay
+  // known.
+  Run("ip link set wan0 down");
+  EXPECT_TRUE(Until([&] {
+    return !HasRoute("::", 0, "fe80::fe") && !HasRoute("2001:db8::", 64, "") &&
+           mirror_->own_addresses() == std::vector{Ip("192.0.2.1")};
+  }));
+  Run("ip link set wan0 up && ip addr add 2001:db8::2/64 dev wan0 nodad");
+  EXPECT_TRUE(Until([&] {
+    return HasRoute("2001:db8::", 64, "") && HasRoute("192.0.2.0", 24, "") &&
+           mirror_->state().HasAddress(Ip("2001:db8::2"));
+  }));
   EXPECT_EQ(mirror_->resyncs(), 0u);
 }
 

@@ -17,9 +17,7 @@ using ::testing::IsEmpty;
 constexpr int kWan = 3, kLan = 4, kManagement = 5;
 
 std::string Text(const std::string& wire) {
-  char text[INET_ADDRSTRLEN] = "";
-  inet_ntop(AF_INET, wire.data(), text, sizeof(text));
-  return text;
+  return config::Address::FromBytes(wire)->text();
 }
 
 class MirrorRouting : public ::testing::Test {
@@ -138,6 +136,62 @@ TEST_F(MirrorRouting, TablesAreAskedInOrder) {
                                     "192.0.2.1/32 unreachable"));
 }
 
+// The same rules for IPv6, and neither family is asked for the other's destinations.
+TEST_F(MirrorRouting, BothFamiliesBesideEachOther) {
+  Apply(AddressMessage(kWan, "2001:db8::1", 64));
+  Apply(AddressMessage(kWan, "192.0.2.1", 24));
+  Apply(AddressMessage(kWan, "fe80::1", 64));
+  EXPECT_THAT(Build().routing.interfaces(0).addresses(),
+              ElementsAre(Wire("192.0.2.1"), Wire("2001:db8::1")));
+  EXPECT_THAT(Build().own_addresses, ElementsAre(Ip("192.0.2.1"), Ip("2001:db8::1")));
+
+  Route({.prefix = "::", .ifindex = kWan, .gateway = "fe80::fe", .metric = 1024});
+  Route({.prefix = "::", .ifindex = kLan, .gateway = "fe80::fd", .metric = 2048});
+  Route({.prefix = "2001:db8::", .length = 64, .ifindex = kWan, .metric = 256});
+  Route({.prefix = "fe80::", .length = 64, .ifindex = kWan, .metric = 256});
+  Route({.prefix = "10.9.0.0", .length = 16, .type = RTN_BLACKHOLE});  // IPv4 has no way out
+  EXPECT_THAT(Routes(), ElementsAre("::/0 port 0 via fe80::fe", "2001:db8::/64 port 0"));
+  Route({.ifindex = kLan, .gateway = "10.0.0.254"});
+  EXPECT_THAT(Routes(), ElementsAre("0.0.0.0/0 port 2 via 10.0.0.254", "::/0 port 0 via fe80::fe",
+                                    "10.9.0.0/16 unreachable", "2001:db8::/64 port 0"));
+}
+
+// Own addresses, anycast and multicast of the local table are no ways out.
+TEST_F(MirrorRouting, Ipv6LocalTableComesFirst) {
+  Route({.prefix = "2001:db8::", .length = 64, .ifindex = kWan, .metric = 256});
+  for (auto [prefix, type] : {std::pair{"2001:db8::1", RTN_LOCAL}, {"2001:db8::", RTN_ANYCAST}}) {
+    Route({.prefix = prefix,
+           .length = 128,
+           .ifindex = kWan,
+           .table = RT_TABLE_LOCAL,
+           .type = static_cast<uint8_t>(type)});
+  }
+  Route({.prefix = "ff00::",
+         .length = 8,
+         .ifindex = kWan,
+         .metric = 256,
+         .table = RT_TABLE_LOCAL,
+         .type = RTN_MULTICAST});
+  EXPECT_THAT(Routes(), ElementsAre("2001:db8::/64 port 0", "2001:db8::/128 unreachable",
+                                    "2001:db8::1/128 unreachable"));
+}
+
+// A host that is told to refuse IPv4-mapped destinations says nothing about IPv4.
+TEST_F(MirrorRouting, MappedPrefixIsNotIpv4) {
+  Route({.ifindex = kWan, .gateway = "192.0.2.254"});
+  Route({.prefix = "::ffff:0.0.0.0", .length = 96, .type = RTN_UNREACHABLE});
+  EXPECT_THAT(Routes(), ElementsAre("0.0.0.0/0 port 0 via 192.0.2.254"));
+}
+
+TEST_F(MirrorRouting, GatewayOfTheOtherFamilyIsNamed) {
+  Route({.ifindex = kWan, .gateway = "192.0.2.254"});
+  Message message = RouteMessage({.prefix = "10.1.0.0", .length = 16, .ifindex = kWan});
+  message.Bytes(RTA_VIA, std::string("\x0a\0", 2) + Wire("fe80::9"));
+  Apply(message);
+  EXPECT_THAT(Routes(), ElementsAre("0.0.0.0/0 port 0 via 192.0.2.254", "10.1.0.0/16 unreachable"));
+  EXPECT_THAT(Build().warnings, ElementsAre(HasSubstr("RFC 8950")));
+}
+
 TEST_F(MirrorRouting, FirstLivingNextHopOfAMultipathRoute) {
   Message message = RouteMessage({});
   message.Nest(RTA_MULTIPATH, [](Message& hops) {
@@ -157,6 +211,50 @@ TEST_F(MirrorRouting, ReplaceAppendPrepend) {
   EXPECT_THAT(Routes(), ElementsAre("0.0.0.0/0 port 0 via 192.0.2.4"));
   Route({.ifindex = kWan, .gateway = "192.0.2.4", .message_type = RTM_DELROUTE});
   EXPECT_THAT(Routes(), ElementsAre("0.0.0.0/0 port 0 via 192.0.2.1"));
+}
+
+// The kernel tells of a next hop that joins an IPv6 route with all of them, and of one that leaves
+// alone.
+TEST_F(MirrorRouting, Ipv6NextHopsOneByOneAskForADump) {
+  EXPECT_FALSE(Route({.prefix = "::", .ifindex = kWan, .gateway = "fe80::1"}).routes_stale);
+  Message both = RouteMessage({.prefix = "::", .message_flags = NLM_F_CREATE | NLM_F_APPEND});
+  both.Nest(RTA_MULTIPATH, [](Message& hops) { hops.Hop(kWan, "fe80::1").Hop(kLan, "fe80::2"); });
+  EXPECT_TRUE(Apply(both).routes_stale);
+  state_.BeginDump(Section::kRoutes);
+  both.get().nlmsg_flags = NLM_F_MULTI;
+  EXPECT_FALSE(Apply(both).routes_stale);
+  EXPECT_TRUE(state_.EndDump(Section::kRoutes));
+  EXPECT_THAT(Routes(), ElementsAre("::/0 port 0 via fe80::1"));
+
+  EXPECT_TRUE(
+      Route({.prefix = "::", .ifindex = kWan, .gateway = "fe80::1", .message_type = RTM_DELROUTE})
+          .routes_stale);
+  // A replacement of the only one says everything.
+  EXPECT_FALSE(Route({.prefix = "::",
+                      .ifindex = kLan,
+                      .gateway = "fe80::3",
+                      .message_flags = NLM_F_CREATE | NLM_F_REPLACE})
+                   .routes_stale);
+  EXPECT_THAT(Routes(), ElementsAre("::/0 port 2 via fe80::3"));
+}
+
+TEST_F(MirrorRouting, Ipv6RoutesOfOneMetricStandInTheKernelsOrder) {
+  Route({.prefix = "2001:db8::", .length = 64, .ifindex = kWan, .metric = 256});
+  // Without NLM_F_APPEND this would go before the first in IPv4.
+  EXPECT_TRUE(Route({.prefix = "2001:db8::",
+                     .length = 64,
+                     .ifindex = kLan,
+                     .metric = 256,
+                     .message_flags = NLM_F_CREATE})
+                  .routes_stale);
+  EXPECT_THAT(Routes(), ElementsAre("2001:db8::/64 port 0"));
+  EXPECT_TRUE(Route({.prefix = "2001:db8::",
+                     .length = 64,
+                     .ifindex = kWan,
+                     .metric = 256,
+                     .message_type = RTM_DELROUTE})
+                  .routes_stale);
+  EXPECT_THAT(Routes(), ElementsAre("2001:db8::/64 port 2"));
 }
 
 TEST_F(MirrorRouting, DumpRemovesWhatItDoesNotName) {
@@ -209,6 +307,16 @@ TEST_F(MirrorRouting, NeighbourLife) {
   Apply(NeighbourMessage(kWan, "192.0.2.9", NUD_PERMANENT));
   EXPECT_TRUE(Apply(NeighbourMessage(kWan, "192.0.2.9", NUD_STALE, "", RTM_DELNEIGH)).changed);
   EXPECT_THAT(Neighbours(), IsEmpty());
+}
+
+// Link-local addresses are unique on their link alone.
+TEST_F(MirrorRouting, LinkLocalNeighboursAreKeptByInterface) {
+  Apply(NeighbourMessage(kWan, "fe80::1", NUD_REACHABLE));
+  Apply(NeighbourMessage(kLan, "fe80::1", NUD_FAILED, ""));
+  Apply(NeighbourMessage(kLan, "2001:db8::9", NUD_REACHABLE));
+  EXPECT_THAT(Neighbours(), ElementsAre("fe80::1", "2001:db8::9", "fe80::1 failed"));
+  Apply(NeighbourMessage(kWan, "fe80::1", NUD_STALE, "", RTM_DELNEIGH));
+  EXPECT_THAT(Neighbours(), ElementsAre("2001:db8::9", "fe80::1 failed"));
 }
 
 TEST_F(MirrorRouting, RouteLimitIsNamed) {

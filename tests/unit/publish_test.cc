@@ -15,6 +15,7 @@
 namespace bridgehead {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -149,7 +150,7 @@ class ControllerTest : public PublishTest {
     Write("10.0.0.11");
     Controller::Hooks hooks;
     hooks.routing = [](api::Routing&) { return true; };
-    hooks.own_addresses = [] { return std::vector<uint32_t>{}; };
+    hooks.own_addresses = [] { return std::vector<config::Address>{}; };
     hooks.set_devices = [](const std::vector<std::string>&) {};
     hooks.publish = [this](api::Snapshot snapshot) { sent_.push_back(std::move(snapshot)); };
     hooks.publisher_state = [this] { return relay_; };
@@ -325,9 +326,24 @@ TEST(AddressWarnings, OnlyWhereTheKernelIsToAnswer) {
   text.replace(text.find("vdev: \"net_null0\""), 17, "device: wan0");
   auto device = config::ParseConfig(text, "f");
   ASSERT_TRUE(device.ok()) << device.status();
-  EXPECT_THAT(AddressWarnings(*device, {0xc0000201}), IsEmpty());
-  EXPECT_THAT(AddressWarnings(*device, {1}),
+  EXPECT_THAT(AddressWarnings(*device, {*config::Address::Parse("192.0.2.1")}), IsEmpty());
+  EXPECT_THAT(AddressWarnings(*device, {*config::Address::Parse("::192.0.2.1")}),
               ElementsAre(HasSubstr("nat_addresses[0]"), HasSubstr("media[0].listen")));
+}
+
+TEST(AddressWarnings, NameWhatIsMissingInEachFamily) {
+  std::string text =
+      fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
+  text.replace(text.find("vdev: \"net_null0\""), 17, "device: wan0");
+  text.replace(text.find("192.0.2.1:10000"), 15, "[2001:db8::10]:10000");
+  auto config = config::ParseConfig(text, "f");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(AddressWarnings(*config, {*config::Address::Parse("2001:db8::10")}),
+              ElementsAre(AllOf(HasSubstr("nobody answers ARP"),
+                                HasSubstr("ip address add 192.0.2.1/32 dev"))));
+  EXPECT_THAT(AddressWarnings(*config, {*config::Address::Parse("192.0.2.1")}),
+              ElementsAre(AllOf(HasSubstr("nobody answers neighbour solicitations"),
+                                HasSubstr("ip address add 2001:db8::10/128 dev"))));
 }
 
 }  // namespace

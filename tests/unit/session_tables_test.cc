@@ -81,6 +81,11 @@ TEST(HashFlow, DependsOnEveryFieldAndOnTheKey) {
   EXPECT_TRUE(seen.insert(HashFlow(key, HashKey{1, 2})).second);
 }
 
+// The numbers of all NAT addresses, in tests with so many.
+const std::vector<uint16_t> kOne = {0};
+const std::vector<uint16_t> kTwo = {0, 1};
+const std::vector<uint16_t> kFour = {0, 1, 2, 3};
+
 TEST(NatPorts, PartitionsCoverTheRangeOnce) {
   for (size_t workers : {1u, 2u, 3u, 7u, 64u}) {
     uint32_t next = 20000;
@@ -100,14 +105,14 @@ TEST(NatPorts, EveryPortOnceThenNone) {
     std::set<std::pair<uint16_t, uint16_t>> seen;
     std::mt19937_64 random(count);
     for (uint32_t i = 0; i < 2 * count; ++i) {
-      auto binding = ports.Allocate(static_cast<uint32_t>(random()), random(), i);
+      auto binding = ports.Allocate(kTwo, static_cast<uint32_t>(random()), random(), i);
       ASSERT_TRUE(binding) << i;
       EXPECT_GE(binding->port, 30000);
       EXPECT_LT(binding->port, 30000 + count);
       EXPECT_TRUE(seen.insert({binding->address, binding->port}).second);
       EXPECT_EQ(ports.Lookup(binding->address, binding->port), i);
     }
-    EXPECT_FALSE(ports.Allocate(0, 0, 1));
+    EXPECT_FALSE(ports.Allocate(kTwo, 0, 0, 1));
     EXPECT_EQ(ports.in_use(), 2 * count);
   }
 }
@@ -116,14 +121,24 @@ TEST(NatPorts, OneClientAddressStaysOnOneNatAddress) {
   NatPorts ports(4, {20000, 100});
   std::set<uint16_t> addresses;
   std::mt19937_64 random(8);
-  for (uint32_t i = 0; i < 100; ++i) addresses.insert(ports.Allocate(6, random(), i)->address);
+  for (uint32_t i = 0; i < 100; ++i)
+    addresses.insert(ports.Allocate(kFour, 6, random(), i)->address);
   EXPECT_EQ(addresses, std::set<uint16_t>{2});
-  EXPECT_EQ(ports.Allocate(6, 0, 100)->address, 3);  // only when that has no port left
+  EXPECT_EQ(ports.Allocate(kFour, 6, 0, 100)->address, 3);  // only when that has no port left
+}
+
+TEST(NatPorts, OnlyTheCandidatesAreChosen) {
+  NatPorts ports(4, {20000, 2});
+  const std::vector<uint16_t> candidates = {1, 3};
+  std::multiset<uint16_t> addresses;
+  for (uint32_t i = 0; i < 4; ++i) addresses.insert(ports.Allocate(candidates, 0, 0, i)->address);
+  EXPECT_EQ(addresses, (std::multiset<uint16_t>{1, 1, 3, 3}));
+  EXPECT_FALSE(ports.Allocate(candidates, 0, 0, 4));
 }
 
 TEST(NatPorts, LookupOutsideThePartitionFindsNothing) {
   NatPorts ports(1, {20000, 10});
-  ports.Allocate(0, 0, 1);
+  ports.Allocate(kOne, 0, 0, 1);
   for (int port : {0, 19999, 20010, 65535}) {
     EXPECT_EQ(ports.Lookup(0, static_cast<uint16_t>(port)), NatPorts::kNone);
   }
@@ -132,29 +147,29 @@ TEST(NatPorts, LookupOutsideThePartitionFindsNothing) {
 TEST(NatPorts, ReleasedPortsComeBackInOrderOfRelease) {
   NatPorts ports(1, {20000, 3});
   std::vector<NatPorts::Binding> bindings;
-  for (uint32_t i = 0; i < 3; ++i) bindings.push_back(*ports.Allocate(0, 0, i));
+  for (uint32_t i = 0; i < 3; ++i) bindings.push_back(*ports.Allocate(kOne, 0, 0, i));
   ports.Retire(bindings[1], 100);
   ports.Retire(bindings[0], 110);
   EXPECT_EQ(ports.quarantined(), 2u);
   ports.Advance(219, 120, 100);
-  EXPECT_FALSE(ports.Allocate(0, 0, 9));
+  EXPECT_FALSE(ports.Allocate(kOne, 0, 0, 9));
   ports.Advance(220, 120, 100);
-  EXPECT_EQ(ports.Allocate(0, 0, 9)->port, bindings[1].port);
-  EXPECT_FALSE(ports.Allocate(0, 0, 9));
+  EXPECT_EQ(ports.Allocate(kOne, 0, 0, 9)->port, bindings[1].port);
+  EXPECT_FALSE(ports.Allocate(kOne, 0, 0, 9));
 }
 
 TEST(NatPorts, AnUnansweredPortIsFreeAtOnce) {
   NatPorts ports(1, {20000, 2});
-  auto first = *ports.Allocate(0, 0, 1);
-  ports.Allocate(0, 0, 2);
+  auto first = *ports.Allocate(kOne, 0, 0, 1);
+  ports.Allocate(kOne, 0, 0, 2);
   ports.Release(first);
   EXPECT_EQ(ports.quarantined(), 0u);
-  EXPECT_EQ(ports.Allocate(0, 0, 3)->port, first.port);
+  EXPECT_EQ(ports.Allocate(kOne, 0, 0, 3)->port, first.port);
 }
 
 TEST(NatPorts, NoNatAddressesIsAnEmptyPool) {
   NatPorts ports(0, {20000, 40000});
-  EXPECT_FALSE(ports.Allocate(1, 2, 3));
+  EXPECT_FALSE(ports.Allocate({}, 1, 2, 3));
   ports.Advance(1000, 120, 32);
   EXPECT_EQ(ports.quarantined(), 0u);
 }
@@ -165,8 +180,8 @@ TEST(SourceLimits, RandomWorkAgainstAMap) {
   size_t total = 0;
   std::mt19937 random(11);
   for (int step = 0; step < 100'000; ++step) {
-    be32 source = be32::FromHost(random() % 40);
-    uint32_t& count = model[source.Raw()];
+    uint32_t source = random() % 40;
+    uint32_t& count = model[source];
     if (random() % 2 == 0 && total < 64) {
       bool taken = limits.Take(source, 5);
       ASSERT_EQ(taken, count < 5);
@@ -179,6 +194,14 @@ TEST(SourceLimits, RandomWorkAgainstAMap) {
     }
     ASSERT_EQ(limits.Count(source), count);
   }
+}
+
+TEST(SourceLimits, AnIpv6SourceIsItsSlash64) {
+  SourceLimits limits(64, HashKey{});
+  auto source = [&](const char* text) { return limits.SourceOf(test::AnyAddress(text)); };
+  EXPECT_EQ(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::2"));
+  EXPECT_NE(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+  EXPECT_NE(source("203.0.113.7"), source("203.0.113.8"));
 }
 
 TEST(TimerWheel, EverySessionIsAskedOnItsSecond) {

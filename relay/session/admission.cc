@@ -1,0 +1,63 @@
+#include "relay/session/admission.h"
+
+namespace bridgehead {
+namespace {
+
+constexpr size_t kWordBits = 64;
+
+// The prefix that shares a bucket.
+uint64_t PrefixOf(const Ipv6Address& source) {
+  constexpr uint64_t kIpv4Mask = 0x00ff'ffff'ffff'ffff;  // raw words: the last byte is on top
+  return source.IsMapped() ? source.Low() & kIpv4Mask : source.High() & kIpv4Mask;
+}
+
+}  // namespace
+
+Admission::Admission(const HashKey& key)
+    : key_(key),
+      seen_{HugeArray<uint64_t>(kFilterBits / kWordBits),
+            HugeArray<uint64_t>(kFilterBits / kWordBits)},
+      prefixes_(kPrefixes) {}
+
+Drop Admission::Ask(const Ipv6Address& source, be16 port, uint16_t listener, uint32_t listener_rate,
+                    const AdmissionLimits& limits, uint32_t now) {
+  const uint64_t hash = HashWords(HashWords(source.High(), source.Low(), key_),
+                                  static_cast<uint64_t>(listener) << 16 | port.Raw(), key_);
+  // Always noted: what comes before the limit is reached is known when it is.
+  const bool seen = SeenBefore(hash, now);
+  if (!unproved_.Take(limits.unproved, now) && !seen) return Drop::kAskAgain;
+  RateLimit& prefix = prefixes_[HashWords(PrefixOf(source), 0, key_) % kPrefixes];
+  if (!prefix.Take(limits.per_prefix, now)) return Drop::kPrefixRate;
+  if (!listeners_[listener].Take(listener_rate, now)) return Drop::kListenerRate;
+  return Drop::kNone;
+}
+
+bool Admission::SeenBefore(uint64_t hash, uint32_t now) {
+  // The older filter is cleared piece by piece while it is the older one: no packet waits for all.
+  if (now - turn_began_ >= kTurn) {
+    HugeArray<uint64_t>& next = seen_[1 - current_];
+    constexpr size_t kPiece = 4096;
+    const size_t words = next.size();
+    for (size_t end = std::min(words, to_clear_ + kPiece); to_clear_ < end; ++to_clear_) {
+      next[to_clear_] = 0;
+    }
+    if (to_clear_ == words) {
+      current_ = 1 - current_;
+      turn_began_ = now;
+      to_clear_ = 0;
+    }
+  }
+  bool in_current = true;
+  bool in_older = true;
+  for (uint64_t bits : {hash, std::rotl(hash, 32)}) {
+    const size_t bit = bits % kFilterBits;
+    const uint64_t mask = uint64_t{1} << bit % kWordBits;
+    uint64_t& word = seen_[current_][bit / kWordBits];
+    in_current = in_current && (word & mask) != 0;
+    in_older = in_older && (seen_[1 - current_][bit / kWordBits] & mask) != 0;
+    word |= mask;
+  }
+  return in_current || in_older;
+}
+
+}  // namespace bridgehead
