@@ -1,5 +1,6 @@
 """Restarts and reloads while calls go on."""
 
+import os
 import signal
 import time
 
@@ -194,6 +195,35 @@ def test_program_taken_off_ends_the_relay(topology):
     lab.start_relay()
     lab.wait_ready()
     establish(lab, lab.client_socket(), lab.bridge_socket())
+
+
+def test_program_left_on_an_interface_that_is_no_port_any_more_goes(topology):
+    lab = topology(1, "source")
+    lab.stop(lab.relay, signal.SIGKILL)
+    lab.stop(lab.ctrl)
+    assert lab.xdp_left() == ["wan0", "lan0"]
+    ports = [{"name": "wan", "device": "wan0"}]
+    lab.write_config({**lab.config, "dataplane": {**lab.config["dataplane"], "ports": ports}})
+    lab.start()
+    assert '"lan0": removing the XDP program' in tail(lab.relay_log, 50)
+    assert lab.xdp_left() == ["wan0"]
+    # A second relay leaves alone what the first one has.
+    other = os.path.join(lab.directory, "other")
+    os.mkdir(other)
+    first, lab.run_dir = (lab.run_dir, lab.relay, lab.ctrl), other
+    ports = [{"name": "lan", "device": "lan0"}]
+    lab.write_config({**lab.config, "admin": {"listen": "127.0.0.1:9101"},
+                      "dataplane": {**lab.config["dataplane"], "ports": ports}})
+    try:
+        lab.start_relay()
+        lab.start_ctrl()
+        wait_for("the second relay has lan0", lambda: "lan0" in lab.xdp_left(), 20)
+        assert lab.xdp_left() == ["wan0", "lan0"]
+    finally:
+        lab.stop(lab.ctrl)
+        lab.stop(lab.relay)
+        lab.run_dir, lab.relay, lab.ctrl = first
+    assert lab.xdp_left() == ["wan0"]
 
 
 def test_ctrl_starts_first(topology):
