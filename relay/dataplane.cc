@@ -55,7 +55,9 @@ absl::StatusOr<HashKey> NatKey(const std::string& path) {
   auto random = RandomKey();
   if (!random.ok()) return random.status();
   key = *random;
-  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  // A new file: a damaged one may have another owner or mode.
+  unlink(path.c_str());
+  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   bool written = fd >= 0 && write(fd, &key, sizeof(key)) == sizeof(key);
   if (fd >= 0) close(fd);
   if (!written) {

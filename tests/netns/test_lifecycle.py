@@ -226,6 +226,17 @@ def test_program_left_on_an_interface_that_is_no_port_any_more_goes(topology):
     assert lab.xdp_left() == ["wan0"]
 
 
+def test_damaged_nat_key_is_replaced_by_one_that_only_root_reads(topology):
+    lab = topology(start=False)
+    key = os.path.join(lab.run_dir, "nat.key")
+    with open(key, "wb") as file:
+        file.write(b"half")
+    os.chmod(key, 0o644)
+    lab.start()
+    assert "nat.key is damaged" in tail(lab.relay_log, 50)
+    assert os.stat(key).st_mode & 0o777 == 0o600 and os.path.getsize(key) == 16
+
+
 def test_ctrl_starts_first(topology):
     lab = topology(start=False)
     lab.start_ctrl()
