@@ -113,6 +113,8 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
     log::Warn("cannot lock the relay's memory: {}; a page fault may delay packets",
               strerror(errno));
   }
+  // The first status asked for must not call links down that nobody has looked at.
+  plane->UpdatePortState();
   if (absl::Status status = plane->Launch(); !status.ok()) return status;
   return plane;
 }

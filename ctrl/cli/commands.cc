@@ -63,6 +63,9 @@ view::Inputs Gather(const Options& options) {
   auto reader = CounterReader::Open(options.run_dir + "/" + kCountersFileName);
   if (reader.ok()) {
     inputs.counters = (*reader)->Read();
+    if (inputs.relay && !view::AreOf(*inputs.counters, *inputs.relay)) {
+      inputs.counters->closed = true;
+    }
   } else {
     inputs.counters_error = Text(reader.status());
   }

@@ -237,6 +237,35 @@ def test_damaged_nat_key_is_replaced_by_one_that_only_root_reads(topology):
     assert os.stat(key).st_mode & 0o777 == 0o600 and os.path.getsize(key) == 16
 
 
+def test_killed_relays_counters_are_not_its_successors(topology):
+    lab = topology(1, "source")
+    establish(lab, lab.client_socket(), lab.bridge_socket())
+    assert 'bridgehead_port_link_up{port="wan"} 1' in lab.http("/metrics")[1]
+    lab.stop(lab.relay, signal.SIGKILL)
+    pid = lab.relay.pid
+    lab.stop(lab.ctrl)
+    lab.start_relay()  # which waits for a configuration
+    wait_for("the new relay answers", lambda: "NOT forwarding" in lab.cli("status", check=False), 5)
+    status = lab.cli("status", check=False)
+    assert f"the last ones of the relay with pid {pid}" in status
+    assert f"the relay with pid {pid} has ended" in lab.cli("drops")
+    lab.stop(lab.relay)
+    lab.start_ctrl()
+    wait_for("ctrl is alive", lambda: lab.http("/healthz")[0] == 200, 5)
+    metrics = lab.http("/metrics")[1]
+    assert "bridgehead_relay_connected 0" in metrics and "bridgehead_sessions_created_total" in metrics
+    assert "port_link_up" not in metrics and "sessions_active" not in metrics
+
+
+def test_not_ready_while_a_link_is_down(topology):
+    lab = topology(1, "source")
+    lab.bridge.ip("link", "set", "eth0", "down")
+    wait_for("/readyz says no", lambda: lab.http("/readyz")[0] == 503, 5)
+    assert lab.http("/readyz")[1] == "port lan: its link is down\n"
+    lab.bridge.ip("link", "set", "eth0", "up")
+    lab.wait_ready()
+
+
 def test_ctrl_starts_first(topology):
     lab = topology(start=False)
     lab.start_ctrl()

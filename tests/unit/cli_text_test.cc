@@ -150,6 +150,25 @@ TEST(CliText, ReadinessNamesTheFirstObstacle) {
   EXPECT_THAT(view::ReadinessOf(status).reason, HasSubstr("not forwarding"));
   status.set_relay_forwarding(true);
   EXPECT_TRUE(view::ReadinessOf(status).ready);
+  status.mutable_relay()->add_ports()->set_link_up(true);
+  EXPECT_TRUE(view::ReadinessOf(status).ready);
+  status.mutable_relay()->add_ports()->set_name("lan");
+  EXPECT_EQ(view::ReadinessOf(status).reason, "port lan: its link is down");
+}
+
+TEST(CliText, CountersBelongToTheRelayThatWritesThem) {
+  CounterTotals totals;
+  totals.pid = 7;
+  api::RelayStatus relay;
+  relay.set_pid(7);
+  EXPECT_FALSE(view::AreOf(totals, relay)) << "it has not begun";
+  relay.set_forwarding(true);
+  EXPECT_TRUE(view::AreOf(totals, relay));
+  totals.closed = true;
+  EXPECT_FALSE(view::AreOf(totals, relay));
+  totals.closed = false;
+  totals.pid = 8;
+  EXPECT_FALSE(view::AreOf(totals, relay));
 }
 
 TEST(CliText, BridgesWithAndWithoutCounters) {
@@ -270,6 +289,23 @@ TEST(CliRun, CountersAreReadWithoutAnyProcess) {
   EXPECT_THAT(result.out, HasSubstr("adds up"));
   EXPECT_THAT(result.error, HasSubstr("relay is down"));
   EXPECT_THAT(result.error, HasSubstr("ctrl is down"));
+}
+
+TEST(CliRun, CountersOfAKilledRelayAreNotItsSuccessors) {
+  TemporaryDirectory directory;
+  auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
+  ASSERT_TRUE(segment.ok());
+  FakeRelay relay(directory.path() + "/relay.sock", [](const api::Request&) {
+    api::Response response;
+    response.mutable_status()->set_pid(1);
+    response.mutable_status()->set_problem("waiting");
+    return response;
+  });
+  Result result = RunCommand({"status", "--run-dir", directory.path().c_str()});
+  EXPECT_THAT(result.out,
+              HasSubstr(fmt::format("the last ones of the relay with pid {}\n", getpid())));
+  result = RunCommand({"status", "--json", "--run-dir", directory.path().c_str()});
+  EXPECT_TRUE(nlohmann::json::parse(result.out)["counters"]["final"]);
 }
 
 TEST(CliRun, SessionsFromPages) {
