@@ -19,7 +19,8 @@
 namespace bridgehead::cli {
 namespace {
 
-constexpr int kConnectTimeoutMs = 2000;
+constexpr int kQueryTimeoutMs = 5000;       // to connect, to be greeted, and to be answered
+constexpr int kReloadTimeoutMs = 30'000;    // the relay applies it meanwhile
 constexpr uint32_t kSessionsPage = 10'000;  // as relay.proto allows
 
 std::string Text(const absl::Status& status) {
@@ -30,16 +31,18 @@ std::string Text(const absl::Status& status) {
     text += "; is it running, and with this --run-dir?";
   } else if (text.ends_with("Connection refused")) {
     text += "; it is not running";
+  } else if (absl::IsDeadlineExceeded(status)) {
+    text += "; it is stopped, hangs, or opens its ports";
   }
   return text;
 }
 
 absl::StatusOr<api::Response> Ask(const Options& options, const char* socket_name,
-                                  api::Request request) {
+                                  api::Request request, int timeout_ms = kQueryTimeoutMs) {
   absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + socket_name,
-                                                        "bridgehead command", kConnectTimeoutMs);
+                                                        "bridgehead command", kQueryTimeoutMs);
   if (!client.ok()) return client.status();
-  return client->Call(std::move(request));
+  return client->Call(std::move(request), timeout_ms);
 }
 
 view::Inputs Gather(const Options& options) {
@@ -195,7 +198,7 @@ int Sessions(const Options& options, const Streams& streams) {
     }
   }
   absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + kRelaySocketName,
-                                                        "bridgehead sessions", kConnectTimeoutMs);
+                                                        "bridgehead sessions", kQueryTimeoutMs);
   if (!client.ok()) {
     return Unreachable(options, streams, "relay is not reachable: " + Text(client.status()));
   }
@@ -209,7 +212,7 @@ int Sessions(const Options& options, const Streams& streams) {
     query->set_cursor(cursor);
     query->set_bridge(options.bridge);
     query->set_client(client_bytes);
-    absl::StatusOr<api::Response> response = client->Call(std::move(request));
+    absl::StatusOr<api::Response> response = client->Call(std::move(request), kQueryTimeoutMs);
     if (!response.ok()) return Unreachable(options, streams, Text(response.status()));
     cursor = response->sessions().next_cursor();
     all.mutable_sessions()->MergeFrom(response->sessions().sessions());
@@ -222,7 +225,8 @@ int Sessions(const Options& options, const Streams& streams) {
 int Reload(const Options& options, const Streams& streams) {
   api::Request request;
   request.mutable_reload();
-  absl::StatusOr<api::Response> response = Ask(options, kCtrlSocketName, std::move(request));
+  absl::StatusOr<api::Response> response =
+      Ask(options, kCtrlSocketName, std::move(request), kReloadTimeoutMs);
   if (!response.ok()) {
     return Unreachable(options, streams, "ctrl is not reachable: " + Text(response.status()));
   }

@@ -322,6 +322,30 @@ TEST_F(CtrlSocketTest, StatusAndReload) {
   });
 }
 
+TEST(ApiClientTimeout, AServerThatHangsIsGivenUp) {
+  TemporaryDirectory directory;
+  FakeRelay relay(directory.path() + "/relay.sock",
+                  [](const api::Request&) { return api::Response{}; });
+  auto client = ApiClient::Connect(directory.path() + "/relay.sock", "test");
+  ASSERT_TRUE(client.ok()) << client.status();
+  api::Request request;
+  request.mutable_status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(client->Call(request, 50).status()));
+}
+
+TEST(ApiClientTimeout, HelloHasOneToo) {
+  TemporaryDirectory directory;
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::string path = directory.path() + "/relay.sock";
+  memcpy(name.sun_path, path.data(), path.size());
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  ASSERT_EQ(listen(fd, 4), 0);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(ApiClient::Connect(path, "test", 50).status()));
+  close(fd);
+}
+
 TEST_F(CtrlSocketTest, RawBytesEndTheConnectionOnly) {
   With([&] {
     sockaddr_un name{};
