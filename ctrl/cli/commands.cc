@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "ctrl/config/reference.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace bridgehead::cli {
 namespace {
@@ -127,6 +129,19 @@ std::string ParseClient(const std::string& text) {
   return address ? address->bytes() : "";
 }
 
+// Configured ones, and those that a relay has counted for. Empty: neither can be asked.
+std::set<std::string> KnownBridges(const Options& options) {
+  std::set<std::string> names;
+  view::Inputs inputs = Gather(options);
+  if (inputs.ctrl) {
+    for (const api::Bridge& bridge : inputs.ctrl->bridges()) names.insert(bridge.name());
+  }
+  if (inputs.counters) {
+    for (const auto& bridge : inputs.counters->bridges) names.insert(bridge.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 int Check(const Options& options, const Streams& streams) {
@@ -218,6 +233,14 @@ int Sessions(const Options& options, const Streams& streams) {
     all.mutable_sessions()->MergeFrom(response->sessions().sessions());
   } while (cursor != 0 && static_cast<uint32_t>(all.sessions_size()) < options.limit);
   all.set_next_cursor(cursor);
+  if (all.sessions().empty() && !options.bridge.empty()) {
+    const std::set<std::string> known = KnownBridges(options);
+    if (!known.empty() && !known.contains(options.bridge)) {
+      streams.error(fmt::format("--bridge: got {}, expected one of: {}\n",
+                                Printable(options.bridge), fmt::join(known, ", ")));
+      return kUsage;
+    }
+  }
   streams.out(options.json ? view::SessionsJson(all) : SessionsText(all));
   return kOk;
 }

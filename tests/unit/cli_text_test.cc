@@ -171,6 +171,14 @@ TEST(CliText, CountersBelongToTheRelayThatWritesThem) {
   EXPECT_FALSE(view::AreOf(totals, relay));
 }
 
+TEST(CliText, RemovedListenerIsCalledSo) {
+  view::Inputs inputs;
+  inputs.counters = MakeTotals();
+  EXPECT_THAT(StatusText(inputs, 0), Not(HasSubstr("(removed)"))) << "nobody knows";
+  inputs.ctrl.emplace();
+  EXPECT_THAT(StatusText(inputs, 0), HasSubstr("meet      (removed)"));
+}
+
 TEST(CliText, BridgesWithAndWithoutCounters) {
   api::CtrlStatus ctrl;
   api::Bridge* bridge = ctrl.add_bridges();
@@ -306,6 +314,22 @@ TEST(CliRun, CountersOfAKilledRelayAreNotItsSuccessors) {
               HasSubstr(fmt::format("the last ones of the relay with pid {}\n", getpid())));
   result = RunCommand({"status", "--json", "--run-dir", directory.path().c_str()});
   EXPECT_TRUE(nlohmann::json::parse(result.out)["counters"]["final"]);
+}
+
+TEST(CliRun, SessionsOfAnUnknownBridge) {
+  TemporaryDirectory directory;
+  const char* dir = directory.path().c_str();
+  FakeRelay relay(directory.path() + "/relay.sock");
+  EXPECT_EQ(RunCommand({"sessions", "--bridge", "jvb9", "--run-dir", dir}).code, kOk)
+      << "nobody can say which there are";
+  auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
+  ASSERT_TRUE(segment.ok());
+  CopyName((*segment)->header().bridge_names[0], "jvb1");
+  (*segment)->header().bridge_count.Set(1);
+  Result result = RunCommand({"sessions", "--bridge", "jvb9", "--run-dir", dir});
+  EXPECT_EQ(result.code, kUsage);
+  EXPECT_EQ(result.error, "--bridge: got jvb9, expected one of: jvb1\n");
+  EXPECT_EQ(RunCommand({"sessions", "--bridge", "jvb1", "--run-dir", dir}).code, kOk);
 }
 
 TEST(CliRun, SessionsFromPages) {
