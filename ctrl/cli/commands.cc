@@ -164,9 +164,11 @@ int Check(const Options& options, const Streams& streams) {
   }
   if (!result.ok()) return kRefused;
   config::MemoryEstimate memory = config::EstimateMemory(result.config);
-  streams.out(fmt::format("{}: ok; the relay will take about {} for sessions and {} for packets\n",
-                          options.file, Bytes(memory.sessions + memory.nat_ports),
-                          Bytes(memory.packet_buffers)));
+  streams.out(fmt::format(
+      "{}: ok; the relay will take about {} for sessions, and {} of hugepages or ordinary "
+      "ones: {} for packets, {} for DPDK itself\n",
+      options.file, Bytes(memory.sessions + memory.nat_ports), Bytes(memory.dpdk()),
+      Bytes(memory.packet_buffers), Bytes(memory.dpdk_itself)));
   return kOk;
 }
 

@@ -124,6 +124,17 @@ TEST_F(HostTest, TooMuchMemoryIsAWarning) {
   EXPECT_EQ(findings.warnings[0].key, "dataplane.max_sessions");
 }
 
+TEST_F(HostTest, MemoryIsWhatTheRelayAsksDpdkFor) {
+  MemoryEstimate estimate = EstimateMemory(config_);
+  EXPECT_EQ(estimate.packet_buffers, 32768u * 2368);
+  EXPECT_EQ(estimate.dpdk(), (74u + 64) << 20);
+  // The largest that AF_XDP carries takes a page for each packet.
+  EXPECT_EQ(EstimateMemory(config_, 3500).packet_buffers, 32768u * 4096);
+  config_.dataplane.ports.erase(config_.dataplane.ports.begin());
+  config_.dataplane.ports[0].mtu = 9000;
+  EXPECT_EQ(EstimateMemory(config_).packet_buffers, 32768u * 147 * 64);
+}
+
 TEST(ConfigSnapshot, SaysEverything) {
   const api::Snapshot snapshot = ToSnapshot(*ParseConfig(kText, "t.yaml"), 7);
   EXPECT_EQ(snapshot.id(), 7u);
