@@ -153,7 +153,8 @@ void CheckEphemeralPorts(const Config& config, const HostSources& sources, HostF
         config, entry.key,
         fmt::format("got {}, which the kernel may use for its own sockets on {} "
                     "(net.ipv4.ip_local_port_range {}), expected reserved ports: sysctl -w "
-                    "net.ipv4.ip_local_reserved_ports={}",
+                    "net.ipv4.ip_local_reserved_ports={} (and, to keep it over a reboot, in "
+                    "/etc/sysctl.d/90-bridgehead.conf)",
                     entry.ports.text(), entry.address.text(), ephemeral->range.text(),
                     fmt::join(texts, ","))));
   }

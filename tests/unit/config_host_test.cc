@@ -16,7 +16,6 @@ namespace bridgehead::config {
 namespace {
 
 using testing::ElementsAre;
-using testing::EndsWith;
 using testing::HasSubstr;
 
 constexpr char kText[] = R"(dataplane:
@@ -76,7 +75,8 @@ TEST_F(HostTest, AConflictNamesItsRemedy) {
       findings.errors[0].Line(),
       "t.yaml:1:1: dataplane.nat_ports: got 20000-59999, which the kernel may use for its own "
       "sockets on 10.8.0.2 (net.ipv4.ip_local_port_range 32768-60999), expected reserved "
-      "ports: sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,20000-59999");
+      "ports: sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,20000-59999 (and, to "
+      "keep it over a reboot, in /etc/sysctl.d/90-bridgehead.conf)");
 }
 
 TEST_F(HostTest, OneRemedyServesAllConflicts) {
@@ -87,7 +87,7 @@ TEST_F(HostTest, OneRemedyServesAllConflicts) {
   ASSERT_EQ(findings.errors.size(), 2u);
   EXPECT_EQ(findings.errors[1].key, "media[1].listen");
   for (const Finding& error : findings.errors) {
-    EXPECT_THAT(error.message, EndsWith("ip_local_reserved_ports=9000-59999"));
+    EXPECT_THAT(error.message, HasSubstr("ip_local_reserved_ports=9000-59999 "));
   }
 }
 
