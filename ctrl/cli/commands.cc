@@ -152,6 +152,7 @@ int Check(const Options& options, const Streams& streams) {
   config::CheckResult result = config::CheckFile(options.file);
   if (options.host && result.ok()) {
     config::HostFindings host = config::CheckHost(result.config);
+    config::CheckHostForRelay(result.config, {}, host);
     result.errors = std::move(host.errors);
     std::move(host.warnings.begin(), host.warnings.end(), std::back_inserter(result.warnings));
   }

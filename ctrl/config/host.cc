@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 
 #include "absl/status/status.h"
+#include "ctrl/config/host_parts.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 
@@ -33,6 +34,8 @@ absl::StatusOr<std::vector<Address>> KernelAddresses() {
   return addresses;
 }
 
+}  // namespace
+
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   constexpr size_t kMaxBytes = 1024 * 1024;
   std::ifstream file(path);
@@ -42,6 +45,19 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
 }
+
+Finding MakeFinding(const Config& config, const std::string& key, std::string message) {
+  Finding finding{config.source->file, config.source->Find(key), key, std::move(message), ""};
+  const auto line = static_cast<size_t>(finding.location.line);
+  if (line <= config.source->lines.size()) finding.source_line = config.source->lines[line - 1];
+  return finding;
+}
+
+absl::StatusOr<std::vector<Address>> AddressesOf(const HostSources& sources) {
+  return sources.kernel_addresses ? sources.kernel_addresses() : KernelAddresses();
+}
+
+namespace {
 
 // "1000-2000,3000": ip_local_reserved_ports. Nothing when it is something else.
 std::optional<std::vector<PortRange>> ParsePortList(std::string_view text) {
@@ -122,15 +138,8 @@ std::vector<OwnPorts> PortsOnKernelAddresses(const Config& config,
   return result;
 }
 
-Finding MakeFinding(const Config& config, const std::string& key, std::string message) {
-  Finding finding{config.source->file, config.source->Find(key), key, std::move(message), ""};
-  const auto line = static_cast<size_t>(finding.location.line);
-  if (line <= config.source->lines.size()) finding.source_line = config.source->lines[line - 1];
-  return finding;
-}
-
 void CheckEphemeralPorts(const Config& config, const HostSources& sources, HostFindings& findings) {
-  auto kernel = sources.kernel_addresses ? sources.kernel_addresses() : KernelAddresses();
+  auto kernel = AddressesOf(sources);
   const auto ephemeral = ReadEphemeralPorts(sources);
   if (!kernel.ok() || !ephemeral.ok()) {
     const absl::Status& status = kernel.ok() ? ephemeral.status() : kernel.status();

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 import stun
 from conftest import MODES, NAMES
-from lab import PATIENCE, PUBLIC, tail, wait_for
+from lab import BUILD, PATIENCE, PUBLIC, tail, wait_for
 from netns import veth
 from test_media import establish
 from traffic import Traffic
@@ -141,6 +142,26 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     assert lab.reload()[0] == 0
     client, bridge = lab.client_socket(), lab.bridge_socket()
     establish(lab, client, bridge)
+
+
+def test_check_against_the_machine(lab):
+    def check(config):
+        file = os.path.join(lab.directory, "candidate.yaml")
+        lab.write_config(config)
+        os.replace(lab.config_file, file)
+        lab.write_config()
+        command = lab.edge.command(os.path.join(BUILD, "ctrl/bridgehead"), "check", "--host", file)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return result.returncode, result.stderr
+    code, text = check(lab.config)
+    assert code == 0 and "admin.listen: got 127.0.0.1:9100" in text and "interface" not in text
+    ports = [{"name": "wan", "device": "wan0"}, {"name": "lan", "device": "lan9"}]
+    code, text = check({**lab.config, "dataplane": {
+        **lab.config["dataplane"], "ports": ports, "workers": [1000],
+        "nat_addresses": ["10.8.0.77"]}})
+    assert code == 1 and "dataplane.ports[1].device: got \"lan9\"" in text
+    assert "dataplane.workers[0]: got core 1000" in text
+    assert "dataplane.nat_addresses[0]: got 10.8.0.77, which no interface" in text
 
 
 @modes

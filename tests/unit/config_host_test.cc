@@ -1,4 +1,5 @@
 // A configuration against the machine, and as the message to the relay.
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -133,6 +134,115 @@ TEST_F(HostTest, MemoryIsWhatTheRelayAsksDpdkFor) {
   config_.dataplane.ports.erase(config_.dataplane.ports.begin());
   config_.dataplane.ports[0].mtu = 9000;
   EXPECT_EQ(EstimateMemory(config_).packet_buffers, 32768u * 147 * 64);
+}
+
+// A machine that fits, as far as bridgehead-relay is concerned, and what makes it unfit.
+class HostForRelayTest : public HostTest {
+ protected:
+  void SetUp() override {
+    HostTest::SetUp();
+    sources_.online_cores = folder_ + "/online";
+    std::ofstream(sources_.online_cores) << "0-2,5\n";
+    sources_.hugepages = folder_ + "/hugepages";
+    sources_.interfaces = [this] { return interfaces_; };
+    sources_.try_to_listen = [this](const Endpoint&) { return listen_error_; };
+    kernel_ = {At("10.8.0.2"), At("198.51.100.10"), At("198.51.100.11")};
+  }
+  void MakeHugepages(int all, int free) {
+    const std::string size = sources_.hugepages + "/hugepages-2048kB";
+    std::filesystem::create_directories(size);
+    std::ofstream(size + "/nr_hugepages") << all << "\n";
+    std::ofstream(size + "/free_hugepages") << free << "\n";
+  }
+  HostFindings Check() {
+    HostFindings findings;
+    CheckHostForRelay(config_, sources_, findings);
+    return findings;
+  }
+  // The only error's key and message.
+  std::string Error() {
+    const HostFindings findings = Check();
+    EXPECT_TRUE(findings.warnings.empty());
+    EXPECT_EQ(findings.errors.size(), 1u);
+    return findings.ok() ? "" : findings.errors[0].key + ": " + findings.errors[0].message;
+  }
+  std::string Warning() {
+    const HostFindings findings = Check();
+    EXPECT_TRUE(findings.ok());
+    EXPECT_EQ(findings.warnings.size(), 1u);
+    return findings.warnings.empty()
+               ? ""
+               : findings.warnings[0].key + ": " + findings.warnings[0].message;
+  }
+
+  std::vector<HostInterface> interfaces_ = {
+      {"lo", true, true, 65536}, {"eth0", false, true, 1500}, {"eth1", false, true, 1500}};
+  int listen_error_ = 0;
+};
+
+TEST_F(HostForRelayTest, AMachineThatFits) {
+  const HostFindings findings = Check();
+  EXPECT_TRUE(findings.ok());
+  EXPECT_TRUE(findings.warnings.empty());
+}
+
+TEST_F(HostForRelayTest, InterfacesAreThereAndFit) {
+  config_.dataplane.ports[0].device = "eth9";
+  EXPECT_EQ(Error(),
+            "dataplane.ports[0].device: got \"eth9\", expected an interface of this machine: eth0, "
+            "eth1");
+  config_.dataplane.ports[0].device = "lo";
+  EXPECT_THAT(Error(), HasSubstr("the loopback interface"));
+  config_.dataplane.ports[0].device = "eth0";
+  interfaces_[1].mtu = 3500;
+  EXPECT_TRUE(Check().ok());
+  interfaces_[1].mtu = 3501;
+  EXPECT_THAT(Error(), HasSubstr("got \"eth0\", which has an MTU of 3501, expected at most 3500"));
+  interfaces_[1] = {"eth0", false, false, 1500};
+  EXPECT_THAT(Error(), HasSubstr("which is down, expected it up: ip link set dev eth0 up"));
+}
+
+TEST_F(HostForRelayTest, CoresAreThere) {
+  config_.dataplane.workers = {5, 3};
+  EXPECT_EQ(Error(), "dataplane.workers[1]: got core 3, expected one that this machine has: 0-2,5");
+  for (const char* text : {"0-", "x", "1 2"}) {
+    std::ofstream(sources_.online_cores) << text;
+    EXPECT_THAT(Warning(), HasSubstr("can not understand"));
+  }
+}
+
+TEST_F(HostForRelayTest, RequiredHugepagesAreThere) {
+  config_.dataplane.hugepages = Hugepages::kRequire;
+  EXPECT_EQ(Error(),
+            "dataplane.hugepages: got require, and 0 MiB of free hugepages, expected 138 MiB: "
+            "sysctl -w vm.nr_hugepages=69");
+  MakeHugepages(69, 69);
+  EXPECT_TRUE(Check().ok());
+  EXPECT_TRUE(Check().warnings.empty());
+  MakeHugepages(69, 10);
+  EXPECT_THAT(Warning(), HasSubstr("20 MiB of free hugepages of 138 MiB, expected 138 MiB free"));
+  MakeHugepages(68, 68);
+  EXPECT_THAT(Error(), HasSubstr("136 MiB"));
+  config_.dataplane.hugepages = Hugepages::kAuto;
+  EXPECT_TRUE(Check().ok());
+}
+
+TEST_F(HostForRelayTest, AddressesAreOnAnInterface) {
+  kernel_.erase(kernel_.begin());
+  EXPECT_THAT(Warning(), HasSubstr("dataplane.nat_addresses[0]: got 10.8.0.2, which no interface"));
+  kernel_ = {At("10.8.0.2"), At("198.51.100.10")};
+  EXPECT_THAT(Warning(), HasSubstr("media[1].listen: got 198.51.100.11, which no interface"));
+}
+
+TEST_F(HostForRelayTest, AdminAddressIsFree) {
+  listen_error_ = EADDRINUSE;
+  EXPECT_EQ(Warning(),
+            "admin.listen: got 127.0.0.1:9100, where a program listens already, expected it to be "
+            "the running bridgehead-ctrl");
+  listen_error_ = EADDRNOTAVAIL;
+  EXPECT_THAT(Error(), HasSubstr("expected an address that an interface of this machine has"));
+  config_.admin.listen.reset();
+  EXPECT_TRUE(Check().ok());
 }
 
 TEST(ConfigSnapshot, SaysEverything) {
