@@ -25,8 +25,10 @@ are errors. `bridgehead check FILE` says everything that is wrong with a file, e
 - *Ports* are one port or `first-last`, both included.
 - Addresses are IPv4 and name one host: not 0/8, 127/8, 224/4 or 240/4 where packets are forwarded.
 
-On reload: *live* keys take effect at once and touch no session; *relay restart* keys are refused by a
-running relay and take effect when bridgehead-relay starts again.
+On reload: *live* keys take effect at once and touch no session. *relay restart* keys are fixed while
+a relay runs: a reload that changes one is refused as a whole and the old configuration stays, also
+for a relay that starts later. To use such a file, restart bridgehead-ctrl, which reads it, and then
+bridgehead-relay, which ends its sessions.
 
 )";
 

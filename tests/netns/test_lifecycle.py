@@ -144,6 +144,29 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     establish(lab, client, bridge)
 
 
+def test_fixed_keys_take_a_restart_of_ctrl_and_then_of_the_relay(topology):
+    lab = topology(1, "source")
+    changed = {**lab.config, "dataplane": {**lab.config["dataplane"], "max_sessions": 8192}}
+    lab.write_config(changed)
+    assert lab.reload()[0] == 1
+    assert "last reload REFUSED" in lab.cli("status")
+    lab.stop(lab.ctrl)
+    lab.start_ctrl()
+    wait_for("the relay refuses", lambda: "dataplane.max_sessions" in lab.http("/readyz")[1], 5)
+    # Until its own restart the relay goes on with what it has, and a reload does not change that.
+    client, bridge = lab.client_socket(), lab.bridge_socket()
+    establish(lab, client, bridge)
+    code, text = lab.reload()
+    assert code == 1 and "restart bridgehead-ctrl, then bridgehead-relay" in text
+    assert "config_last_reload_successful 0" in lab.http("/metrics")[1]
+    lab.stop(lab.relay)
+    lab.start_relay()
+    lab.wait_ready()
+    status = lab.cli("status")
+    assert "0 of 8,192" in status and "REFUSED" not in status
+    assert "config_last_reload_successful 1" in lab.http("/metrics")[1]
+
+
 def test_check_against_the_machine(lab):
     def check(config):
         file = os.path.join(lab.directory, "candidate.yaml")
