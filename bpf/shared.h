@@ -2,7 +2,8 @@
  * Included by both, so plain C types only. Sizes are asserted on both sides.
  *
  * A packet is ours when (destination address, destination port), (source address, source port) or
- * (source address, destination port) is in a rule. A rule is an address, the side it stands on, and a bitmap of ports.
+ * (source address, destination port) is in a rule. A rule is an address, the side it stands on, and
+ * a bitmap of ports.
  */
 #pragma once
 

@@ -42,7 +42,9 @@ absl::StatusOr<HashKey> NatKey(const std::string& path) {
   auto random = RandomKey();
   if (!random.ok()) return random.status();
   key = *random;
-  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  // A new file: a damaged one may have another owner or mode.
+  unlink(path.c_str());
+  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   bool written = fd >= 0 && write(fd, &key, sizeof(key)) == sizeof(key);
   if (fd >= 0) close(fd);
   if (!written) {
@@ -121,6 +123,8 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot&
     log::Warn("cannot lock the relay's memory: {}; a page fault may delay packets",
               strerror(errno));
   }
+  // The first status asked for must not call links down that nobody has looked at.
+  plane->UpdatePortState();
   if (absl::Status status = plane->Launch(); !status.ok()) return status;
   return plane;
 }
@@ -287,8 +291,8 @@ absl::Status DataPlane::SetSteerRules(const Snapshot& snapshot) {
   auto nat_addresses = builder_.NatAddresses(message_);
   if (!nat_addresses.ok()) return nat_addresses.status();
   for (const NatAddress& nat : *nat_addresses) {
-    rules.push_back({Side::kDestination, nat.address.bytes, snapshot.nat_first_port,
-                     snapshot.nat_last_port});
+    rules.push_back(
+        {Side::kDestination, nat.address.bytes, snapshot.nat_first_port, snapshot.nat_last_port});
   }
   if (snapshot.outbound) {
     for (const ListenerBridge& bridge : snapshot.outbound->bridges) {

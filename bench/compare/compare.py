@@ -179,8 +179,10 @@ class Relay(Device):
 
         def ready():
             try:
-                with urllib.request.urlopen(f"http://{ADMIN}/readyz", timeout=1) as answer:
-                    return answer.status == 200
+                # Not /readyz, which waits for the links, which the rig brings.
+                with urllib.request.urlopen(f"http://{ADMIN}/api/v1/status", timeout=1) as answer:
+                    relay = json.load(answer)["relay"]
+                    return relay is not None and relay["forwarding"]
             except (urllib.error.URLError, OSError):
                 return False
         try:

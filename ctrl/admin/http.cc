@@ -148,6 +148,10 @@ Answer AdminPages::Status() const {
   absl::StatusOr<CounterTotals> totals = counters_.Read();
   if (totals.ok()) {
     inputs.counters = *std::move(totals);
+    // As the command line, which asks the relay itself, has it.
+    if (inputs.relay && !view::AreOf(*inputs.counters, *inputs.relay)) {
+      inputs.counters->closed = true;
+    }
   } else {
     inputs.counters_error = std::string(totals.status().message());
   }

@@ -1,5 +1,6 @@
 #include "ctrl/admin/metrics.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <prometheus/text_serializer.h>
@@ -192,11 +193,18 @@ std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& tot
   families.reserve(64);  // Family keeps a reference to its element while it lives
   AddCtrl(families, status);
   if (!totals) return families;
+  const auto first = static_cast<ptrdiff_t>(families.size());
   AddRelay(families, *totals);
   AddWorkers(families, *totals);
   AddPorts(families, *totals);
   AddTraffic(families, "listener", totals->listeners);
   AddTraffic(families, "bridge", totals->bridges);
+  // What a relay that is gone counted stays true; what it had, no longer is.
+  if (!view::AreOf(*totals, status.relay())) {
+    families.erase(std::remove_if(families.begin() + first, families.end(),
+                                  [](const MetricFamily& family) { return family.type == kGauge; }),
+                   families.end());
+  }
   return families;
 }
 

@@ -47,7 +47,8 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
     if (options.file.empty() && !options.reference) throw CLI::RequiredError("FILE");
     command = Check;
   });
-  check->add_flag("--host", options.host, "against this machine as well: addresses, ports, memory");
+  check->add_flag("--host", options.host,
+                  "against this machine as well: interfaces, cores, addresses, ports, memory");
   add_watch(add("status", "state of relay and ctrl, ports, workers, listeners", Status));
   CLI::App* sessions = add("sessions", "the relay's sessions", Sessions);
   sessions->add_option("--bridge", options.bridge, "only those to this bridge")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -15,11 +16,13 @@
 #include "ctrl/config/reference.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace bridgehead::cli {
 namespace {
 
-constexpr int kConnectTimeoutMs = 2000;
+constexpr int kQueryTimeoutMs = 5000;       // to connect, to be greeted, and to be answered
+constexpr int kReloadTimeoutMs = 30'000;    // the relay applies it meanwhile
 constexpr uint32_t kSessionsPage = 10'000;  // as relay.proto allows
 
 std::string Text(const absl::Status& status) {
@@ -30,16 +33,18 @@ std::string Text(const absl::Status& status) {
     text += "; is it running, and with this --run-dir?";
   } else if (text.ends_with("Connection refused")) {
     text += "; it is not running";
+  } else if (absl::IsDeadlineExceeded(status)) {
+    text += "; it is stopped, hangs, or opens its ports";
   }
   return text;
 }
 
 absl::StatusOr<api::Response> Ask(const Options& options, const char* socket_name,
-                                  api::Request request) {
+                                  api::Request request, int timeout_ms = kQueryTimeoutMs) {
   absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + socket_name,
-                                                        "bridgehead command", kConnectTimeoutMs);
+                                                        "bridgehead command", kQueryTimeoutMs);
   if (!client.ok()) return client.status();
-  return client->Call(std::move(request));
+  return client->Call(std::move(request), timeout_ms);
 }
 
 view::Inputs Gather(const Options& options) {
@@ -63,6 +68,9 @@ view::Inputs Gather(const Options& options) {
   auto reader = CounterReader::Open(options.run_dir + "/" + kCountersFileName);
   if (reader.ok()) {
     inputs.counters = (*reader)->Read();
+    if (inputs.relay && !view::AreOf(*inputs.counters, *inputs.relay)) {
+      inputs.counters->closed = true;
+    }
   } else {
     inputs.counters_error = Text(reader.status());
   }
@@ -115,6 +123,19 @@ int PrintCheckJson(const Options& options, const config::CheckResult& result,
   return result.ok() ? kOk : kRefused;
 }
 
+// Configured ones, and those that a relay has counted for. Empty: neither can be asked.
+std::set<std::string> KnownBridges(const Options& options) {
+  std::set<std::string> names;
+  view::Inputs inputs = Gather(options);
+  if (inputs.ctrl) {
+    for (const api::Bridge& bridge : inputs.ctrl->bridges()) names.insert(bridge.name());
+  }
+  if (inputs.counters) {
+    for (const auto& bridge : inputs.counters->bridges) names.insert(bridge.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 int Check(const Options& options, const Streams& streams) {
@@ -125,6 +146,7 @@ int Check(const Options& options, const Streams& streams) {
   config::CheckResult result = config::CheckFile(options.file);
   if (options.host && result.ok()) {
     config::HostFindings host = config::CheckHost(result.config);
+    config::CheckHostForRelay(result.config, {}, host);
     result.errors = std::move(host.errors);
     std::move(host.warnings.begin(), host.warnings.end(), std::back_inserter(result.warnings));
   }
@@ -137,9 +159,11 @@ int Check(const Options& options, const Streams& streams) {
   }
   if (!result.ok()) return kRefused;
   config::MemoryEstimate memory = config::EstimateMemory(result.config);
-  streams.out(fmt::format("{}: ok; the relay will take about {} for sessions and {} for packets\n",
-                          options.file, Bytes(memory.sessions + memory.nat_ports),
-                          Bytes(memory.packet_buffers)));
+  streams.out(fmt::format(
+      "{}: ok; the relay will take about {} for sessions, and {} of hugepages or ordinary "
+      "ones: {} for packets, {} for DPDK itself\n",
+      options.file, Bytes(memory.sessions + memory.nat_ports), Bytes(memory.dpdk()),
+      Bytes(memory.packet_buffers), Bytes(memory.dpdk_itself)));
   return kOk;
 }
 
@@ -188,7 +212,7 @@ int Sessions(const Options& options, const Streams& streams) {
     client_bytes = address->bytes();
   }
   absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + kRelaySocketName,
-                                                        "bridgehead sessions", kConnectTimeoutMs);
+                                                        "bridgehead sessions", kQueryTimeoutMs);
   if (!client.ok()) {
     return Unreachable(options, streams, "relay is not reachable: " + Text(client.status()));
   }
@@ -202,12 +226,20 @@ int Sessions(const Options& options, const Streams& streams) {
     query->set_cursor(cursor);
     query->set_bridge(options.bridge);
     query->set_client(client_bytes);
-    absl::StatusOr<api::Response> response = client->Call(std::move(request));
+    absl::StatusOr<api::Response> response = client->Call(std::move(request), kQueryTimeoutMs);
     if (!response.ok()) return Unreachable(options, streams, Text(response.status()));
     cursor = response->sessions().next_cursor();
     all.mutable_sessions()->MergeFrom(response->sessions().sessions());
   } while (cursor != 0 && static_cast<uint32_t>(all.sessions_size()) < options.limit);
   all.set_next_cursor(cursor);
+  if (all.sessions().empty() && !options.bridge.empty()) {
+    const std::set<std::string> known = KnownBridges(options);
+    if (!known.empty() && !known.contains(options.bridge)) {
+      streams.error(fmt::format("--bridge: got {}, expected one of: {}\n",
+                                Printable(options.bridge), fmt::join(known, ", ")));
+      return kUsage;
+    }
+  }
   streams.out(options.json ? view::SessionsJson(all) : SessionsText(all));
   return kOk;
 }
@@ -215,7 +247,8 @@ int Sessions(const Options& options, const Streams& streams) {
 int Reload(const Options& options, const Streams& streams) {
   api::Request request;
   request.mutable_reload();
-  absl::StatusOr<api::Response> response = Ask(options, kCtrlSocketName, std::move(request));
+  absl::StatusOr<api::Response> response =
+      Ask(options, kCtrlSocketName, std::move(request), kReloadTimeoutMs);
   if (!response.ok()) {
     return Unreachable(options, streams, "ctrl is not reachable: " + Text(response.status()));
   }

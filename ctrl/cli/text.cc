@@ -144,7 +144,13 @@ std::string ListenersText(const view::Inputs& inputs) {
   }
   Table table(TrafficColumns("LISTENER"));
   for (const auto& listener : inputs.counters->listeners) {
-    AddTraffic(table, listener, addresses[listener.name]);
+    // A listener that was taken out of the configuration stays until its last session ends, and its
+    // counters longer.
+    auto address = addresses.find(listener.name);
+    AddTraffic(table, listener,
+               address != addresses.end() ? address->second
+               : inputs.ctrl              ? "(removed)"
+                                          : "");
   }
   return table.empty() ? "" : "\n" + table.Text();
 }

@@ -1,22 +1,45 @@
 #include "ctrl/config/config.h"
 
+#include <algorithm>
+
+#include "relay/port/limits.h"
+
 namespace bridgehead::config {
 
-MemoryEstimate EstimateMemory(const Config& config) {
+namespace {
+
+// As the relay lays out its pool (relay/port/pool.cc): headers of the object and the mbuf, and room
+// for the largest frame behind its headrooms, in an odd number of cache lines.
+uint64_t BytesPerPacket(const Config& config, uint32_t mtu) {
+  bool any_device = false;
+  for (const Port& port : config.dataplane.ports) {
+    any_device = any_device || !port.device.empty();
+    if (port.device.empty()) mtu = std::max(mtu, port.mtu);
+  }
+  constexpr uint64_t kHeaders = 64 + 128, kHeadroom = 128, kXdpHeadroom = 256, kEthernet = 18;
+  constexpr uint64_t kLeastRoom = kHeadroom + 2048, kLine = 64, kPage = 4096;
+  const uint64_t room = kHeadroom + (any_device ? kXdpHeadroom : 0) + kEthernet + mtu;
+  uint64_t lines = (kHeaders + std::max(room, kLeastRoom) + kLine - 1) / kLine;
+  if (lines % 2 == 0 && !(any_device && lines * kLine == kPage)) ++lines;
+  return lines * kLine;
+}
+
+}  // namespace
+
+MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
   // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
   // the count of its source.
   constexpr uint64_t kBytesPerSession = 176;
   // Session number, taken bit and place in the quarantine queue.
   constexpr uint64_t kBytesPerNatPort = 13;
-  // Data room of 2 KiB, headroom and the buffer's own header.
-  constexpr uint64_t kBytesPerPacket = 2048 + 128 + 192;
   const Dataplane& dataplane = config.dataplane;
   MemoryEstimate estimate;
   estimate.sessions =
       uint64_t{dataplane.max_sessions} * dataplane.workers.size() * kBytesPerSession;
   estimate.nat_ports =
       dataplane.nat_addresses.size() * uint64_t{dataplane.nat_ports.count()} * kBytesPerNatPort;
-  estimate.packet_buffers = uint64_t{dataplane.packet_buffers} * kBytesPerPacket;
+  estimate.packet_buffers = dataplane.packet_buffers * BytesPerPacket(config, device_mtu);
+  estimate.dpdk_itself = port::kOtherDpdkMemory;
   return estimate;
 }
 

@@ -188,8 +188,12 @@ struct MemoryEstimate {
   uint64_t sessions = 0;
   uint64_t nat_ports = 0;
   uint64_t packet_buffers = 0;
-  uint64_t total() const { return sessions + nat_ports + packet_buffers; }
+  uint64_t dpdk_itself = 0;
+  // DPDK's memory, in one piece: of hugepages where enough of them are free.
+  uint64_t dpdk() const { return packet_buffers + dpdk_itself; }
+  uint64_t total() const { return sessions + nat_ports + dpdk(); }
 };
-MemoryEstimate EstimateMemory(const Config& config);
+// `device_mtu` is the largest MTU of the kernel interfaces among the ports.
+MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu = 1500);
 
 }  // namespace bridgehead::config

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 
 #include "absl/status/status.h"
+#include "ctrl/config/host_parts.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 
@@ -37,6 +38,8 @@ absl::StatusOr<std::vector<Address>> KernelAddresses() {
   return addresses;
 }
 
+}  // namespace
+
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   constexpr size_t kMaxBytes = 1024 * 1024;
   std::ifstream file(path);
@@ -46,6 +49,19 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
 }
+
+Finding MakeFinding(const Config& config, const std::string& key, std::string message) {
+  Finding finding{config.source->file, config.source->Find(key), key, std::move(message), ""};
+  const auto line = static_cast<size_t>(finding.location.line);
+  if (line <= config.source->lines.size()) finding.source_line = config.source->lines[line - 1];
+  return finding;
+}
+
+absl::StatusOr<std::vector<Address>> AddressesOf(const HostSources& sources) {
+  return sources.kernel_addresses ? sources.kernel_addresses() : KernelAddresses();
+}
+
+namespace {
 
 // "1000-2000,3000": ip_local_reserved_ports. Nothing when it is something else.
 std::optional<std::vector<PortRange>> ParsePortList(std::string_view text) {
@@ -126,15 +142,8 @@ std::vector<OwnPorts> PortsOnKernelAddresses(const Config& config,
   return result;
 }
 
-Finding MakeFinding(const Config& config, const std::string& key, std::string message) {
-  Finding finding{config.source->file, config.source->Find(key), key, std::move(message), ""};
-  const auto line = static_cast<size_t>(finding.location.line);
-  if (line <= config.source->lines.size()) finding.source_line = config.source->lines[line - 1];
-  return finding;
-}
-
 void CheckEphemeralPorts(const Config& config, const HostSources& sources, HostFindings& findings) {
-  auto kernel = sources.kernel_addresses ? sources.kernel_addresses() : KernelAddresses();
+  auto kernel = AddressesOf(sources);
   const auto ephemeral = ReadEphemeralPorts(sources);
   if (!kernel.ok() || !ephemeral.ok()) {
     const absl::Status& status = kernel.ok() ? ephemeral.status() : kernel.status();
@@ -157,7 +166,8 @@ void CheckEphemeralPorts(const Config& config, const HostSources& sources, HostF
         config, entry.key,
         fmt::format("got {}, which the kernel may use for its own sockets on {} "
                     "(net.ipv4.ip_local_port_range {}), expected reserved ports: sysctl -w "
-                    "net.ipv4.ip_local_reserved_ports={}",
+                    "net.ipv4.ip_local_reserved_ports={} (and, to keep it over a reboot, in "
+                    "/etc/sysctl.d/90-bridgehead.conf)",
                     entry.ports.text(), entry.address.text(), ephemeral->range.text(),
                     fmt::join(texts, ","))));
   }

@@ -8,6 +8,7 @@
 // net.ipv4.ip_local_reserved_ports. The kernel takes both for IPv6 sockets too.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,12 +18,28 @@
 
 namespace bridgehead::config {
 
+// A kernel interface of this network namespace.
+struct HostInterface {
+  std::string name;
+  bool loopback = false;
+  bool up = false;
+  uint32_t mtu = 0;  // bytes
+};
+
 struct HostSources {
   std::string local_port_range = "/proc/sys/net/ipv4/ip_local_port_range";
   std::string local_reserved_ports = "/proc/sys/net/ipv4/ip_local_reserved_ports";
   std::string meminfo = "/proc/meminfo";
   // Addresses of the kernel's interfaces in this network namespace; empty function: getifaddrs(3).
   std::function<absl::StatusOr<std::vector<Address>>()> kernel_addresses;
+
+  // For CheckHostForRelay alone.
+  std::string online_cores = "/sys/devices/system/cpu/online";
+  std::string hugepages = "/sys/kernel/mm/hugepages";  // a folder for each page size in it
+  // Empty function: if_nameindex(3) and ioctl(2).
+  std::function<absl::StatusOr<std::vector<HostInterface>>()> interfaces;
+  // 0, or the errno of trying to listen on a TCP port; empty function: the attempt itself.
+  std::function<int(const Endpoint&)> try_to_listen;
 };
 
 struct HostFindings {
@@ -32,6 +49,13 @@ struct HostFindings {
 };
 
 // `config` must come from LoadConfig or ParseConfig. A source that can not be read is a warning.
+//
+// What bridgehead-ctrl itself makes a condition of its start and of a reload.
 HostFindings CheckHost(const Config& config, const HostSources& sources = {});
+
+// What bridgehead-relay would refuse when it starts (interfaces, cores, hugepages), and what else
+// would be in the way of media or of the admin address. Not for ctrl, which may run before an
+// interface is there. Adds to `findings`.
+void CheckHostForRelay(const Config& config, const HostSources& sources, HostFindings& findings);
 
 }  // namespace bridgehead::config

@@ -27,8 +27,10 @@ are errors. `bridgehead check FILE` says everything that is wrong with a file, e
   240/4; not ::/96, fe80::/10, ff00::/8 or ::ffff:0:0/96, which is IPv4 and to be written so. IPv6 with
   a port stands in brackets, and the whole in quotes: `"[2001:db8::10]:10000"`.
 
-On reload: *live* keys take effect at once and touch no session; *relay restart* keys are refused by a
-running relay and take effect when bridgehead-relay starts again.
+On reload: *live* keys take effect at once and touch no session. *relay restart* keys are fixed while
+a relay runs: a reload that changes one is refused as a whole and the old configuration stays, also
+for a relay that starts later. To use such a file, restart bridgehead-ctrl, which reads it, and then
+bridgehead-relay, which ends its sessions.
 
 )";
 

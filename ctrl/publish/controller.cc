@@ -23,6 +23,11 @@ std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }
 
+bool SameSettings(const config::Config& a, const config::Config& b) {
+  return a.dataplane == b.dataplane && a.timeouts == b.timeouts && a.limits == b.limits &&
+         a.bridges == b.bridges && a.media == b.media && a.admin == b.admin;
+}
+
 }  // namespace
 
 std::vector<std::string> PortDevices(const config::Config& config) {
@@ -165,13 +170,18 @@ void Controller::OnPublisherChanged() {
         Accept(std::move(pending), "loaded; the relay uses it");
       } else if (relay.restart_required) {
         Refuse(pending,
-               fmt::format(
-                   "{}; to use the new configuration, restart bridgehead-relay and bridgehead-ctrl",
-                   relay.problem));
+               fmt::format("{}; to use the new configuration, restart bridgehead-ctrl, then "
+                           "bridgehead-relay",
+                           relay.problem));
       } else {
         Refuse(pending, relay.problem);
       }
     }
+  } else if (relay.accepted && relay.answered_id == last_id_ && refused_ &&
+             SameSettings(*refused_, *config_)) {
+    // The file that was refused is what ctrl has in force, and a relay has now taken it.
+    last_reload_error_.clear();
+    refused_.reset();
   }
   hooks_.status_changed();
 }
@@ -182,6 +192,7 @@ void Controller::Accept(Pending pending, const std::string& message) {
   config_ = std::move(pending.config);
   loaded_time_ = NowMs() / 1000;
   last_reload_error_.clear();
+  refused_.reset();
   hooks_.finish_admin(true);
   log::Info("reload of {}: {}", config_file_, message);
   for (const std::string& warning : pending.warnings) log::Warn("{}", warning);
@@ -194,6 +205,7 @@ void Controller::Refuse(const Pending& pending, const std::string& message) {
   evtimer_del(timeout_);
   hooks_.finish_admin(false);
   last_reload_error_ = message;
+  refused_ = pending.config;
   log::Error("reload of {} refused, the old configuration stays:\n{}", config_file_, message);
   // Where the relay has seen the candidate, it gets the old one again, with the routing of now.
   if (pending.config) {

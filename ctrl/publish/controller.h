@@ -99,6 +99,7 @@ class Controller {
   uint64_t routes_ = 0, neighbours_ = 0;
   uint64_t start_time_ = 0, loaded_time_ = 0;
   std::string last_reload_error_;
+  ConfigPtr refused_;  // by the relay or for the admin address, at the last reload; null: none
 };
 
 // One line for each NAT or listener address that no interface has, where the kernel is to answer

@@ -143,7 +143,14 @@ Readiness ReadinessOf(const api::CtrlStatus& status) {
   if (status.snapshot_id() == 0) return because("relay has not answered the configuration yet");
   if (!status.snapshot_accepted()) return because("relay refused the configuration");
   if (!status.relay_forwarding()) return because("relay is not forwarding");
+  for (const api::PortStatus& port : status.relay().ports()) {
+    if (!port.link_up()) return {false, fmt::format("port {}: its link is down", port.name())};
+  }
   return {true, ""};
+}
+
+bool AreOf(const CounterTotals& totals, const api::RelayStatus& relay) {
+  return relay.forwarding() && !totals.closed && totals.pid == relay.pid();
 }
 
 std::string DropText(const std::string& label) {

@@ -33,12 +33,16 @@ struct Balance {
 };
 Balance BalanceOf(const CounterTotals& totals);
 
-// Whether media can flow: what /readyz says.
+// Whether media can flow, over every port: what /readyz says.
 struct Readiness {
   bool ready = false;
   std::string reason;  // one line, empty when ready
 };
 Readiness ReadinessOf(const api::CtrlStatus& status);
+
+// Whether the relay with this status writes these counters. A relay that was killed could not mark
+// its own as closed, and they stay until the next one forwards.
+bool AreOf(const CounterTotals& totals, const api::RelayStatus& relay);
 
 // Text for a drop's label, and a stand-in for a label of another version.
 std::string DropText(const std::string& label);

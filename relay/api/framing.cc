@@ -110,7 +110,7 @@ absl::StatusOr<ApiClient> ApiClient::Connect(const std::string& socket_path,
   api::Request hello;
   hello.mutable_hello()->set_protocol_version(kProtocolVersion);
   hello.mutable_hello()->set_client(client);
-  absl::StatusOr<api::Response> reply = api.Call(std::move(hello));
+  absl::StatusOr<api::Response> reply = api.Call(std::move(hello), timeout_ms);
   if (!reply.ok()) return reply.status();
   if (!reply->hello().error().empty()) {
     return absl::FailedPreconditionError(reply->hello().error());
@@ -119,12 +119,11 @@ absl::StatusOr<ApiClient> ApiClient::Connect(const std::string& socket_path,
   return api;
 }
 
-absl::StatusOr<api::Response> ApiClient::Call(api::Request request) {
-  constexpr int kTimeoutMs = 30'000;
+absl::StatusOr<api::Response> ApiClient::Call(api::Request request, int timeout_ms) {
   request.set_id(next_id_++);
   absl::StatusOr<std::string> bytes = Frame(request);
   if (!bytes.ok()) return bytes.status();
-  int64_t deadline = NowMs() + kTimeoutMs;
+  int64_t deadline = NowMs() + timeout_ms;
   for (size_t sent = 0; sent < bytes->size();) {
     absl::Status ready = WaitFor(fd_, POLLOUT, deadline);
     if (!ready.ok()) return ready;

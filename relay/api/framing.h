@@ -38,7 +38,8 @@ class Deframer {
 // thread. Says Hello on connecting.
 class ApiClient {
  public:
-  // `client` is the name for the server's log. Errors: NotFound / Unavailable (nobody listens),
+  // `client` is the name for the server's log; the server has `timeout_ms` to take the connection
+  // and as long again to say Hello. Errors: NotFound / Unavailable (nobody listens),
   // PermissionDenied, FailedPrecondition (other protocol version).
   static absl::StatusOr<ApiClient> Connect(const std::string& socket_path,
                                            const std::string& client, int timeout_ms = 5000);
@@ -48,8 +49,8 @@ class ApiClient {
   ApiClient& operator=(const ApiClient&) = delete;
   ~ApiClient();
 
-  // Error: timeout, connection lost, or the response's own error text.
-  absl::StatusOr<api::Response> Call(api::Request request);
+  // Errors: DeadlineExceeded, connection lost, or the response's own error text.
+  absl::StatusOr<api::Response> Call(api::Request request, int timeout_ms = 30'000);
   int fd() const { return fd_; }
   const std::string& server_version() const { return server_version_; }
 

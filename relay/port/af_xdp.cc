@@ -88,7 +88,13 @@ bool PrefersBusyPoll(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &value, &size) == 0 && value != 0;
 }
 
-absl::Status RemoveLeftover(const InterfaceFacts& facts) {
+absl::Status RemoveLeftover(const std::string& name, unsigned ifindex,
+                            const AttachedProgram& program) {
+  log::Warn("\"{}\": removing the XDP program of a relay that did not end in good order", name);
+  return DetachProgram(ifindex, program);
+}
+
+absl::Status ClearForClaim(const InterfaceFacts& facts) {
   const absl::StatusOr<AttachedProgram> attached = QueryProgram(facts.ifindex);
   if (!attached.ok()) {
     return attached.status();
@@ -103,12 +109,30 @@ absl::Status RemoveLeftover(const InterfaceFacts& facts) {
         "ip link set dev {} xdp{} off",
         facts.name, attached->name, attached->id, facts.name, attached->generic ? "generic" : ""));
   }
-  log::Warn("\"{}\": removing the XDP program of a relay that did not end in good order",
-            facts.name);
-  return DetachProgram(facts.ifindex, *attached);
+  return RemoveLeftover(facts.name, facts.ifindex, *attached);
 }
 
 }  // namespace
+
+void RemoveLeftovers() {
+  for (const unsigned ifindex : InterfaceLock::Interfaces()) {
+    // Held by this relay or by another one: at work. The file of an interface that is free or gone
+    // goes with the lock.
+    const absl::StatusOr<InterfaceLock> lock = InterfaceLock::Take(ifindex);
+    char name[IF_NAMESIZE];
+    if (!lock.ok() || if_indextoname(ifindex, name) == nullptr) {
+      continue;
+    }
+    const absl::StatusOr<AttachedProgram> attached = QueryProgram(ifindex);
+    absl::Status status = attached.status();
+    if (attached.ok() && attached->id != 0 && attached->name == BH_STEER_PROGRAM) {
+      status = RemoveLeftover(name, ifindex, *attached);
+    }
+    if (!status.ok()) {
+      log::Warn("\"{}\", which another relay had: {}", name, std::string(status.message()));
+    }
+  }
+}
 
 absl::Status CheckProcess(const ProcessFacts& process) {
   if (!process.has_af_xdp) {
@@ -193,7 +217,7 @@ absl::StatusOr<AfXdpPort> AfXdpPort::Claim(const std::string& device, unsigned w
   if (!lock.ok()) {
     return lock.status();
   }
-  if (absl::Status status = RemoveLeftover(*facts); !status.ok()) {
+  if (absl::Status status = ClearForClaim(*facts); !status.ok()) {
     return status;
   }
   return AfXdpPort(*std::move(facts), *std::move(lock));

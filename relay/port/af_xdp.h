@@ -31,14 +31,10 @@
 #include "absl/status/statusor.h"
 #include "relay/port/host.h"
 #include "relay/port/interface_lock.h"
+#include "relay/port/limits.h"
 #include "relay/port/steer_maps.h"
 
 namespace bridgehead::port {
-
-// IP bytes. One object of the pool fits a page: 4096 less its headers and headroom (320), XDP's
-// headroom (256), Ethernet and one VLAN tag (18) leaves 3502. veth's own limit is 3506; a native
-// driver with a lower one refuses the program and says so.
-inline constexpr uint32_t kMaxAfXdpMtu = 3500;
 
 // Receive buffers that net_af_xdp puts into the kernel's hands, per queue.
 inline constexpr uint32_t kAfXdpBuffersPerQueue = 2048;
@@ -64,6 +60,11 @@ struct AfXdpLosses {
   uint64_t missed = 0;
   uint64_t no_buffer = 0;
 };
+
+// Takes the programs of relays that did not end in good order off the interfaces that nobody holds,
+// whether or not this relay is to have them: packets that they redirect reach nobody. What can not
+// be done is logged.
+void RemoveLeftovers();
 
 // Holds the interface from Claim to its destructor, which leaves no program of ours behind.
 class AfXdpPort {

@@ -1,7 +1,10 @@
 #include "relay/port/interface_lock.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include <fcntl.h>
@@ -42,18 +45,26 @@ absl::Status MakeOwnDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<InterfaceLock> InterfaceLock::Take(unsigned ifindex, const std::string& directory) {
+absl::StatusOr<ino_t> NetworkNamespace() {
   struct stat netns;
   if (stat("/proc/thread-self/ns/net", &netns) != 0) {
     return absl::InternalError(
         fmt::format("reading the network namespace: {}", std::strerror(errno)));
   }
+  return netns.st_ino;
+}
+
+}  // namespace
+
+absl::StatusOr<InterfaceLock> InterfaceLock::Take(unsigned ifindex, const std::string& directory) {
+  const absl::StatusOr<ino_t> netns = NetworkNamespace();
+  if (!netns.ok()) {
+    return netns.status();
+  }
   if (absl::Status status = MakeOwnDirectory(directory); !status.ok()) {
     return status;
   }
-  const std::string path = fmt::format("{}/{}-{}.lock", directory, netns.st_ino, ifindex);
+  const std::string path = fmt::format("{}/{}-{}.lock", directory, *netns, ifindex);
   for (int attempt = 0; attempt < 100; ++attempt) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0) {
@@ -85,6 +96,24 @@ absl::StatusOr<InterfaceLock> InterfaceLock::Take(unsigned ifindex, const std::s
     return lock;
   }
   return absl::UnavailableError(fmt::format("lock file {} keeps changing hands", path));
+}
+
+std::vector<unsigned> InterfaceLock::Interfaces(const std::string& directory) {
+  std::vector<unsigned> interfaces;
+  const absl::StatusOr<ino_t> netns = NetworkNamespace();
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
+    unsigned long inode = 0;
+    unsigned ifindex = 0;
+    const std::string name = at->path().filename();
+    if (std::sscanf(name.c_str(), "%lu-%u.lock", &inode, &ifindex) == 2 && netns.ok() &&
+        inode == *netns) {
+      interfaces.push_back(ifindex);
+    }
+  }
+  std::sort(interfaces.begin(), interfaces.end());
+  return interfaces;
 }
 
 InterfaceLock::InterfaceLock(InterfaceLock&& other) noexcept

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -12,9 +13,14 @@ namespace bridgehead::port {
 
 class InterfaceLock {
  public:
+  static constexpr char kDirectory[] = "/run/lock/bridgehead";
+
   // AlreadyExists names the process that holds it.
   static absl::StatusOr<InterfaceLock> Take(unsigned ifindex,
-                                            const std::string& directory = "/run/lock/bridgehead");
+                                            const std::string& directory = kDirectory);
+  // The interfaces of this network namespace with a lock file, whether or not anybody holds it, in
+  // ascending order: those held now, and those of relays that did not end in good order.
+  static std::vector<unsigned> Interfaces(const std::string& directory = kDirectory);
   InterfaceLock(InterfaceLock&& other) noexcept;
   InterfaceLock& operator=(InterfaceLock&& other) noexcept;
   ~InterfaceLock();  // releases it and removes the file

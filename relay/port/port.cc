@@ -16,13 +16,12 @@
 #include "relay/port/eal.h"
 #include "relay/port/ethdev.h"
 #include "relay/port/host.h"
+#include "relay/port/limits.h"
 #include "relay/port/pool.h"
 #include "relay/port/steer_rules.h"
 
 namespace bridgehead::port {
 namespace {
-
-constexpr uint64_t kOtherDpdkMemory = 64 << 20;  // rings and tables of the relay and the drivers
 
 // PMDs whose packets may come straight from a kernel's or a guest's socket.
 constexpr std::array<std::string_view, 4> kPartialChecksumDrivers = {"net_tap", "net_virtio_user",
@@ -266,6 +265,7 @@ absl::StatusOr<std::unique_ptr<PortSet>> PortSet::Open(const api::Dataplane& dat
   if (absl::Status status = state->Claim(); !status.ok()) {
     return status;
   }
+  RemoveLeftovers();
   if (absl::Status status = state->StartDpdk(); !status.ok()) {
     return status;
   }

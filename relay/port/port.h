@@ -48,8 +48,8 @@ struct OpenPort {
 };
 
 // UDP that belongs to the relay and not to the kernel. DESTINATION: packets to a listener, or to a
-// NAT address and its NAT ports. SOURCE: packets from a bridge, in destination NAT. OUTBOUND: packets
-// from a bridge to these ports of anybody.
+// NAT address and its NAT ports. SOURCE: packets from a bridge, in destination NAT. OUTBOUND:
+// packets from a bridge to these ports of anybody.
 struct SteerRule {
   enum class Side : uint8_t { kDestination, kSource, kOutbound };
   Side side = Side::kDestination;

@@ -1,12 +1,14 @@
 """Restarts and reloads while calls go on."""
 
+import os
 import signal
+import subprocess
 import time
 
 import pytest
 import stun
 from conftest import MODES, NAMES
-from lab import PATIENCE, PUBLIC, tail, wait_for
+from lab import BUILD, PATIENCE, PUBLIC, tail, wait_for
 from netns import veth
 from test_media import establish
 from traffic import Traffic
@@ -142,6 +144,49 @@ def test_reload_that_needs_a_restart_is_refused(lab):
     establish(lab, client, bridge)
 
 
+def test_fixed_keys_take_a_restart_of_ctrl_and_then_of_the_relay(topology):
+    lab = topology(1, "source")
+    changed = {**lab.config, "dataplane": {**lab.config["dataplane"], "max_sessions": 8192}}
+    lab.write_config(changed)
+    assert lab.reload()[0] == 1
+    assert "last reload REFUSED" in lab.cli("status")
+    lab.stop(lab.ctrl)
+    lab.start_ctrl()
+    wait_for("the relay refuses", lambda: "dataplane.max_sessions" in lab.http("/readyz")[1], 5)
+    # Until its own restart the relay goes on with what it has, and a reload does not change that.
+    client, bridge = lab.client_socket(), lab.bridge_socket()
+    establish(lab, client, bridge)
+    code, text = lab.reload()
+    assert code == 1 and "restart bridgehead-ctrl, then bridgehead-relay" in text
+    assert "config_last_reload_successful 0" in lab.http("/metrics")[1]
+    lab.stop(lab.relay)
+    lab.start_relay()
+    lab.wait_ready()
+    status = lab.cli("status")
+    assert "0 of 8,192" in status and "REFUSED" not in status
+    assert "config_last_reload_successful 1" in lab.http("/metrics")[1]
+
+
+def test_check_against_the_machine(lab):
+    def check(config):
+        file = os.path.join(lab.directory, "candidate.yaml")
+        lab.write_config(config)
+        os.replace(lab.config_file, file)
+        lab.write_config()
+        command = lab.edge.command(os.path.join(BUILD, "ctrl/bridgehead"), "check", "--host", file)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return result.returncode, result.stderr
+    code, text = check(lab.config)
+    assert code == 0 and "admin.listen: got 127.0.0.1:9100" in text and "interface" not in text
+    ports = [{"name": "wan", "device": "wan0"}, {"name": "lan", "device": "lan9"}]
+    code, text = check({**lab.config, "dataplane": {
+        **lab.config["dataplane"], "ports": ports, "workers": [1000],
+        "nat_addresses": ["10.8.0.77"]}})
+    assert code == 1 and "dataplane.ports[1].device: got \"lan9\"" in text
+    assert "dataplane.workers[0]: got core 1000" in text
+    assert "dataplane.nat_addresses[0]: got 10.8.0.77, which no interface" in text
+
+
 @modes
 @pytest.mark.parametrize("how", [
     pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow),
@@ -194,6 +239,75 @@ def test_program_taken_off_ends_the_relay(topology):
     lab.start_relay()
     lab.wait_ready()
     establish(lab, lab.client_socket(), lab.bridge_socket())
+
+
+def test_program_left_on_an_interface_that_is_no_port_any_more_goes(topology):
+    lab = topology(1, "source")
+    lab.stop(lab.relay, signal.SIGKILL)
+    lab.stop(lab.ctrl)
+    assert lab.xdp_left() == ["wan0", "lan0"]
+    ports = [{"name": "wan", "device": "wan0"}]
+    lab.write_config({**lab.config, "dataplane": {**lab.config["dataplane"], "ports": ports}})
+    lab.start()
+    assert '"lan0": removing the XDP program' in tail(lab.relay_log, 50)
+    assert lab.xdp_left() == ["wan0"]
+    # A second relay leaves alone what the first one has.
+    other = os.path.join(lab.directory, "other")
+    os.mkdir(other)
+    first, lab.run_dir = (lab.run_dir, lab.relay, lab.ctrl), other
+    ports = [{"name": "lan", "device": "lan0"}]
+    lab.write_config({**lab.config, "admin": {"listen": "127.0.0.1:9101"},
+                      "dataplane": {**lab.config["dataplane"], "ports": ports}})
+    try:
+        lab.start_relay()
+        lab.start_ctrl()
+        wait_for("the second relay has lan0", lambda: "lan0" in lab.xdp_left(), 20)
+        assert lab.xdp_left() == ["wan0", "lan0"]
+    finally:
+        lab.stop(lab.ctrl)
+        lab.stop(lab.relay)
+        lab.run_dir, lab.relay, lab.ctrl = first
+    assert lab.xdp_left() == ["wan0"]
+
+
+def test_damaged_nat_key_is_replaced_by_one_that_only_root_reads(topology):
+    lab = topology(start=False)
+    key = os.path.join(lab.run_dir, "nat.key")
+    with open(key, "wb") as file:
+        file.write(b"half")
+    os.chmod(key, 0o644)
+    lab.start()
+    assert "nat.key is damaged" in tail(lab.relay_log, 50)
+    assert os.stat(key).st_mode & 0o777 == 0o600 and os.path.getsize(key) == 16
+
+
+def test_killed_relays_counters_are_not_its_successors(topology):
+    lab = topology(1, "source")
+    establish(lab, lab.client_socket(), lab.bridge_socket())
+    assert 'bridgehead_port_link_up{port="wan"} 1' in lab.http("/metrics")[1]
+    lab.stop(lab.relay, signal.SIGKILL)
+    pid = lab.relay.pid
+    lab.stop(lab.ctrl)
+    lab.start_relay()  # which waits for a configuration
+    wait_for("the new relay answers", lambda: "NOT forwarding" in lab.cli("status", check=False), 5)
+    status = lab.cli("status", check=False)
+    assert f"the last ones of the relay with pid {pid}" in status
+    assert f"the relay with pid {pid} has ended" in lab.cli("drops")
+    lab.stop(lab.relay)
+    lab.start_ctrl()
+    wait_for("ctrl is alive", lambda: lab.http("/healthz")[0] == 200, 5)
+    metrics = lab.http("/metrics")[1]
+    assert "bridgehead_relay_connected 0" in metrics and "bridgehead_sessions_created_total" in metrics
+    assert "port_link_up" not in metrics and "sessions_active" not in metrics
+
+
+def test_not_ready_while_a_link_is_down(topology):
+    lab = topology(1, "source")
+    lab.bridge.ip("link", "set", "eth0", "down")
+    wait_for("/readyz says no", lambda: lab.http("/readyz")[0] == 503, 5)
+    assert lab.http("/readyz")[1] == "port lan: its link is down\n"
+    lab.bridge.ip("link", "set", "eth0", "up")
+    lab.wait_ready()
 
 
 def test_ctrl_starts_first(topology):

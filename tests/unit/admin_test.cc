@@ -62,6 +62,35 @@ TEST(AdminMetrics, EveryDropReasonAndLabel) {
   EXPECT_THAT(text, HasSubstr("bridgehead_relay_connected 0\n"));
 }
 
+TEST(AdminMetrics, OfARelayThatIsGoneOnlyWhatItCounted) {
+  CounterTotals totals;
+  totals.pid = 7;
+  totals.workers.resize(1);
+  totals.ports.push_back({"wan", 1, 1, 1, 1, 0, 0, true});
+  totals.listeners.resize(1);
+  api::CtrlStatus status;
+  status.mutable_relay()->set_pid(7);
+  status.mutable_relay()->set_forwarding(true);
+  const auto text = [&] {
+    return prometheus::TextSerializer().Serialize(MetricFamilies(totals, status));
+  };
+  const char* kGauges[] = {"sessions_active{worker", "listener_sessions_active{", "port_link_up{",
+                           "session_capacity ",      "relay_start_time_seconds ", "held_packets{"};
+  for (const char* gauge : kGauges) EXPECT_THAT(text(), HasSubstr(gauge));
+  const auto expect_none = [&](const char* when) {
+    for (const char* gauge : kGauges) EXPECT_THAT(text(), Not(HasSubstr(gauge))) << when;
+    EXPECT_THAT(text(), HasSubstr("bridgehead_received_packets_total{worker")) << when;
+    EXPECT_THAT(text(), HasSubstr("bridgehead_relay_connected ")) << when;
+  };
+  status.mutable_relay()->set_pid(8);
+  expect_none("another relay forwards");
+  status.mutable_relay()->set_pid(7);
+  status.mutable_relay()->set_forwarding(false);
+  expect_none("a relay with the same pid has not begun");
+  status.clear_relay();
+  expect_none("none is connected");
+}
+
 TEST(AdminMetrics, FamiliesAreWellFormed) {
   CounterTotals totals;
   totals.workers.resize(1);
@@ -191,6 +220,10 @@ TEST_F(AdminHttp, Pages) {
   status.set_relay_forwarding(true);
   board_.Set(status);
   EXPECT_THAT(Request("GET /readyz"), StartsWith("HTTP/1.1 200 "));
+  status.mutable_relay()->add_ports()->set_name("wan");
+  board_.Set(status);
+  EXPECT_THAT(Request("GET /readyz"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(Request("GET /readyz"), HasSubstr("port wan: its link is down\n"));
 }
 
 TEST_F(AdminHttp, OnlyGetAndHead) {
@@ -373,6 +406,30 @@ TEST_F(CtrlSocketTest, StatusAndReload) {
     request.mutable_sessions();
     EXPECT_FALSE(client->Call(request).ok()) << "the relay's request";
   });
+}
+
+TEST(ApiClientTimeout, AServerThatHangsIsGivenUp) {
+  TemporaryDirectory directory;
+  FakeRelay relay(directory.path() + "/relay.sock",
+                  [](const api::Request&) { return api::Response{}; });
+  auto client = ApiClient::Connect(directory.path() + "/relay.sock", "test");
+  ASSERT_TRUE(client.ok()) << client.status();
+  api::Request request;
+  request.mutable_status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(client->Call(request, 50).status()));
+}
+
+TEST(ApiClientTimeout, HelloHasOneToo) {
+  TemporaryDirectory directory;
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::string path = directory.path() + "/relay.sock";
+  memcpy(name.sun_path, path.data(), path.size());
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  ASSERT_EQ(listen(fd, 4), 0);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(ApiClient::Connect(path, "test", 50).status()));
+  close(fd);
 }
 
 TEST_F(CtrlSocketTest, RawBytesEndTheConnectionOnly) {

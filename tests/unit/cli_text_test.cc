@@ -156,6 +156,33 @@ TEST(CliText, ReadinessNamesTheFirstObstacle) {
   EXPECT_THAT(view::ReadinessOf(status).reason, HasSubstr("not forwarding"));
   status.set_relay_forwarding(true);
   EXPECT_TRUE(view::ReadinessOf(status).ready);
+  status.mutable_relay()->add_ports()->set_link_up(true);
+  EXPECT_TRUE(view::ReadinessOf(status).ready);
+  status.mutable_relay()->add_ports()->set_name("lan");
+  EXPECT_EQ(view::ReadinessOf(status).reason, "port lan: its link is down");
+}
+
+TEST(CliText, CountersBelongToTheRelayThatWritesThem) {
+  CounterTotals totals;
+  totals.pid = 7;
+  api::RelayStatus relay;
+  relay.set_pid(7);
+  EXPECT_FALSE(view::AreOf(totals, relay)) << "it has not begun";
+  relay.set_forwarding(true);
+  EXPECT_TRUE(view::AreOf(totals, relay));
+  totals.closed = true;
+  EXPECT_FALSE(view::AreOf(totals, relay));
+  totals.closed = false;
+  totals.pid = 8;
+  EXPECT_FALSE(view::AreOf(totals, relay));
+}
+
+TEST(CliText, RemovedListenerIsCalledSo) {
+  view::Inputs inputs;
+  inputs.counters = MakeTotals();
+  EXPECT_THAT(StatusText(inputs, 0), Not(HasSubstr("(removed)"))) << "nobody knows";
+  inputs.ctrl.emplace();
+  EXPECT_THAT(StatusText(inputs, 0), HasSubstr("meet      (removed)"));
 }
 
 TEST(CliText, BridgesWithAndWithoutCounters) {
@@ -302,7 +329,10 @@ TEST(CliRun, Check) {
                          "bridges: [b]}\ntimeouts: {idle: 60s}\n";
   result = RunCommand({"check", file.c_str()});
   EXPECT_EQ(result.code, kOk) << result.error;
-  EXPECT_THAT(result.out, StartsWith(file + ": ok; the relay will take about 11.5 MiB"));
+  EXPECT_THAT(result.out,
+              testing::StartsWith(file + ": ok; the relay will take about 11.5 MiB for sessions, "
+                                         "and 138 MiB of hugepages or ordinary ones: 74.0 MiB for "
+                                         "packets, 64.0 MiB for DPDK itself\n"));
   EXPECT_THAT(result.error, HasSubstr("warning: ")) << "of the short timeout";
 }
 
@@ -325,6 +355,39 @@ TEST(CliRun, CountersAreReadWithoutAnyProcess) {
   EXPECT_THAT(result.out, HasSubstr("adds up"));
   EXPECT_THAT(result.error, HasSubstr("relay is down"));
   EXPECT_THAT(result.error, HasSubstr("ctrl is down"));
+}
+
+TEST(CliRun, CountersOfAKilledRelayAreNotItsSuccessors) {
+  TemporaryDirectory directory;
+  auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
+  ASSERT_TRUE(segment.ok());
+  FakeRelay relay(directory.path() + "/relay.sock", [](const api::Request&) {
+    api::Response response;
+    response.mutable_status()->set_pid(1);
+    response.mutable_status()->set_problem("waiting");
+    return response;
+  });
+  Result result = RunCommand({"status", "--run-dir", directory.path().c_str()});
+  EXPECT_THAT(result.out,
+              HasSubstr(fmt::format("the last ones of the relay with pid {}\n", getpid())));
+  result = RunCommand({"status", "--json", "--run-dir", directory.path().c_str()});
+  EXPECT_TRUE(nlohmann::json::parse(result.out)["counters"]["final"]);
+}
+
+TEST(CliRun, SessionsOfAnUnknownBridge) {
+  TemporaryDirectory directory;
+  const char* dir = directory.path().c_str();
+  FakeRelay relay(directory.path() + "/relay.sock");
+  EXPECT_EQ(RunCommand({"sessions", "--bridge", "jvb9", "--run-dir", dir}).code, kOk)
+      << "nobody can say which there are";
+  auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
+  ASSERT_TRUE(segment.ok());
+  CopyName((*segment)->header().bridge_names[0], "jvb1");
+  (*segment)->header().bridge_count.Set(1);
+  Result result = RunCommand({"sessions", "--bridge", "jvb9", "--run-dir", dir});
+  EXPECT_EQ(result.code, kUsage);
+  EXPECT_EQ(result.error, "--bridge: got jvb9, expected one of: jvb1\n");
+  EXPECT_EQ(RunCommand({"sessions", "--bridge", "jvb1", "--run-dir", dir}).code, kOk);
 }
 
 TEST(CliRun, SessionsFromPages) {

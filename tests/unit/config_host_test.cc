@@ -1,4 +1,5 @@
 // A configuration against the machine, and as the message to the relay.
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,7 +20,6 @@ namespace bridgehead::config {
 namespace {
 
 using testing::ElementsAre;
-using testing::EndsWith;
 using testing::HasSubstr;
 
 constexpr char kText[] = R"(dataplane:
@@ -79,7 +79,8 @@ TEST_F(HostTest, AConflictNamesItsRemedy) {
       findings.errors[0].Line(),
       "t.yaml:1:1: dataplane.nat_ports: got 20000-59999, which the kernel may use for its own "
       "sockets on 10.8.0.2 (net.ipv4.ip_local_port_range 32768-60999), expected reserved "
-      "ports: sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,20000-59999");
+      "ports: sysctl -w net.ipv4.ip_local_reserved_ports=8080,9148,20000-59999 (and, to "
+      "keep it over a reboot, in /etc/sysctl.d/90-bridgehead.conf)");
 }
 
 TEST_F(HostTest, OneRemedyServesAllConflicts) {
@@ -90,7 +91,7 @@ TEST_F(HostTest, OneRemedyServesAllConflicts) {
   ASSERT_EQ(findings.errors.size(), 2u);
   EXPECT_EQ(findings.errors[1].key, "media[1].listen");
   for (const Finding& error : findings.errors) {
-    EXPECT_THAT(error.message, EndsWith("ip_local_reserved_ports=9000-59999"));
+    EXPECT_THAT(error.message, HasSubstr("ip_local_reserved_ports=9000-59999 "));
   }
 }
 
@@ -158,6 +159,126 @@ TEST_F(HostTest, TooMuchMemoryIsAWarning) {
   EXPECT_TRUE(findings.ok());
   ASSERT_EQ(findings.warnings.size(), 1u);
   EXPECT_EQ(findings.warnings[0].key, "dataplane.max_sessions");
+}
+
+TEST_F(HostTest, MemoryIsWhatTheRelayAsksDpdkFor) {
+  MemoryEstimate estimate = EstimateMemory(config_);
+  EXPECT_EQ(estimate.packet_buffers, 32768u * 2368);
+  EXPECT_EQ(estimate.dpdk(), (74u + 64) << 20);
+  // The largest that AF_XDP carries takes a page for each packet.
+  EXPECT_EQ(EstimateMemory(config_, 3500).packet_buffers, 32768u * 4096);
+  config_.dataplane.ports.erase(config_.dataplane.ports.begin());
+  config_.dataplane.ports[0].mtu = 9000;
+  EXPECT_EQ(EstimateMemory(config_).packet_buffers, 32768u * 147 * 64);
+}
+
+// A machine that fits, as far as bridgehead-relay is concerned, and what makes it unfit.
+class HostForRelayTest : public HostTest {
+ protected:
+  void SetUp() override {
+    HostTest::SetUp();
+    sources_.online_cores = folder_ + "/online";
+    std::ofstream(sources_.online_cores) << "0-2,5\n";
+    sources_.hugepages = folder_ + "/hugepages";
+    sources_.interfaces = [this] { return interfaces_; };
+    sources_.try_to_listen = [this](const Endpoint&) { return listen_error_; };
+    kernel_ = {At("10.8.0.2"), At("198.51.100.10"), At("198.51.100.11")};
+  }
+  void MakeHugepages(int all, int free) {
+    const std::string size = sources_.hugepages + "/hugepages-2048kB";
+    std::filesystem::create_directories(size);
+    std::ofstream(size + "/nr_hugepages") << all << "\n";
+    std::ofstream(size + "/free_hugepages") << free << "\n";
+  }
+  HostFindings Check() {
+    HostFindings findings;
+    CheckHostForRelay(config_, sources_, findings);
+    return findings;
+  }
+  // The only error's key and message.
+  std::string Error() {
+    const HostFindings findings = Check();
+    EXPECT_TRUE(findings.warnings.empty());
+    EXPECT_EQ(findings.errors.size(), 1u);
+    return findings.ok() ? "" : findings.errors[0].key + ": " + findings.errors[0].message;
+  }
+  std::string Warning() {
+    const HostFindings findings = Check();
+    EXPECT_TRUE(findings.ok());
+    EXPECT_EQ(findings.warnings.size(), 1u);
+    return findings.warnings.empty()
+               ? ""
+               : findings.warnings[0].key + ": " + findings.warnings[0].message;
+  }
+
+  std::vector<HostInterface> interfaces_ = {
+      {"lo", true, true, 65536}, {"eth0", false, true, 1500}, {"eth1", false, true, 1500}};
+  int listen_error_ = 0;
+};
+
+TEST_F(HostForRelayTest, AMachineThatFits) {
+  const HostFindings findings = Check();
+  EXPECT_TRUE(findings.ok());
+  EXPECT_TRUE(findings.warnings.empty());
+}
+
+TEST_F(HostForRelayTest, InterfacesAreThereAndFit) {
+  config_.dataplane.ports[0].device = "eth9";
+  EXPECT_EQ(Error(),
+            "dataplane.ports[0].device: got \"eth9\", expected an interface of this machine: eth0, "
+            "eth1");
+  config_.dataplane.ports[0].device = "lo";
+  EXPECT_THAT(Error(), HasSubstr("the loopback interface"));
+  config_.dataplane.ports[0].device = "eth0";
+  interfaces_[1].mtu = 3500;
+  EXPECT_TRUE(Check().ok());
+  interfaces_[1].mtu = 3501;
+  EXPECT_THAT(Error(), HasSubstr("got \"eth0\", which has an MTU of 3501, expected at most 3500"));
+  interfaces_[1] = {"eth0", false, false, 1500};
+  EXPECT_THAT(Error(), HasSubstr("which is down, expected it up: ip link set dev eth0 up"));
+}
+
+TEST_F(HostForRelayTest, CoresAreThere) {
+  config_.dataplane.workers = {5, 3};
+  EXPECT_EQ(Error(), "dataplane.workers[1]: got core 3, expected one that this machine has: 0-2,5");
+  for (const char* text : {"0-", "x", "1 2"}) {
+    std::ofstream(sources_.online_cores) << text;
+    EXPECT_THAT(Warning(), HasSubstr("can not understand"));
+  }
+}
+
+TEST_F(HostForRelayTest, RequiredHugepagesAreThere) {
+  config_.dataplane.hugepages = Hugepages::kRequire;
+  EXPECT_EQ(Error(),
+            "dataplane.hugepages: got require, and 0 MiB of free hugepages, expected 138 MiB: "
+            "sysctl -w vm.nr_hugepages=69");
+  MakeHugepages(69, 69);
+  EXPECT_TRUE(Check().ok());
+  EXPECT_TRUE(Check().warnings.empty());
+  MakeHugepages(69, 10);
+  EXPECT_THAT(Warning(), HasSubstr("20 MiB of free hugepages of 138 MiB, expected 138 MiB free"));
+  MakeHugepages(68, 68);
+  EXPECT_THAT(Error(), HasSubstr("136 MiB"));
+  config_.dataplane.hugepages = Hugepages::kAuto;
+  EXPECT_TRUE(Check().ok());
+}
+
+TEST_F(HostForRelayTest, AddressesAreOnAnInterface) {
+  kernel_.erase(kernel_.begin());
+  EXPECT_THAT(Warning(), HasSubstr("dataplane.nat_addresses[0]: got 10.8.0.2, which no interface"));
+  kernel_ = {At("10.8.0.2"), At("198.51.100.10")};
+  EXPECT_THAT(Warning(), HasSubstr("media[1].listen: got 198.51.100.11, which no interface"));
+}
+
+TEST_F(HostForRelayTest, AdminAddressIsFree) {
+  listen_error_ = EADDRINUSE;
+  EXPECT_EQ(Warning(),
+            "admin.listen: got 127.0.0.1:9100, where a program listens already, expected it to be "
+            "the running bridgehead-ctrl");
+  listen_error_ = EADDRNOTAVAIL;
+  EXPECT_THAT(Error(), HasSubstr("expected an address that an interface of this machine has"));
+  config_.admin.listen.reset();
+  EXPECT_TRUE(Check().ok());
 }
 
 TEST(ConfigSnapshot, SaysEverything) {

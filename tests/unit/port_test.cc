@@ -1,6 +1,7 @@
 // Ports, as far as they go without a kernel: steering rows, cores, memory, the plan for an
 // interface, the pool's layout, and the lock.
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -301,6 +302,27 @@ TEST(InterfaceLock, OneHolderNamedByItsPid) {
   EXPECT_THAT(
       std::string(InterfaceLock::Take(7, directory / "gone" / "further").status().message()),
       HasSubstr("can not make"));
+  std::filesystem::remove_all(directory);
+}
+
+TEST(InterfaceLock, ListsHeldAndLeftOnesOfThisNamespace) {
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("port-test-list-" + std::to_string(getpid()));
+  EXPECT_TRUE(InterfaceLock::Interfaces(directory).empty());
+  {
+    const auto held = InterfaceLock::Take(8, directory);
+    ASSERT_TRUE(held.ok()) << held.status();
+    // What a relay that was killed leaves: the file, with nobody's lock on it.
+    const std::string mine = std::filesystem::directory_iterator(directory)->path().filename();
+    const std::string netns = mine.substr(0, mine.find('-'));
+    std::ofstream(directory / (netns + "-7.lock")) << "1234";
+    std::ofstream(directory / "1-9.lock") << "of another network namespace";
+    std::ofstream(directory / "nonsense") << "";
+    EXPECT_THAT(InterfaceLock::Interfaces(directory), testing::ElementsAre(7u, 8u));
+    EXPECT_TRUE(InterfaceLock::Take(7, directory).ok());
+    EXPECT_THAT(InterfaceLock::Interfaces(directory), testing::ElementsAre(8u));
+  }
+  EXPECT_TRUE(InterfaceLock::Interfaces(directory).empty());
   std::filesystem::remove_all(directory);
 }
 

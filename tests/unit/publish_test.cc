@@ -240,10 +240,35 @@ TEST_F(ControllerTest, RefusalByTheRelayBringsTheOldConfigurationBack) {
   ASSERT_TRUE(answer_);
   EXPECT_FALSE(answer_->first);
   EXPECT_THAT(answer_->second, HasSubstr("dataplane.workers: differ"));
-  EXPECT_THAT(answer_->second, HasSubstr("restart bridgehead-relay"));
+  EXPECT_THAT(answer_->second, HasSubstr("restart bridgehead-ctrl, then bridgehead-relay"));
   EXPECT_EQ(BridgeSent(), "0.11");
   EXPECT_THAT(commits_, ElementsAre(false));
   EXPECT_EQ(controller_->config().dataplane.workers[0], 1u);
+}
+
+TEST_F(ControllerTest, RefusalStaysWhileTheOldConfigurationIsInForce) {
+  Connect();
+  Write("10.0.0.11", 3);
+  Reload();
+  RelayAnswers(false, "dataplane.workers: fixed while the relay runs", true);
+  RelayAnswers(true);  // to the old one, sent again
+  EXPECT_THAT(controller_->Status().last_reload_error(), HasSubstr("dataplane.workers"));
+  Connect();  // a relay that was restarted gets the old one too
+  EXPECT_THAT(controller_->Status().last_reload_error(), HasSubstr("dataplane.workers"));
+}
+
+// bridgehead-ctrl has started with a file that the running relay can not take.
+TEST_F(ControllerTest, RefusalEndsWhenARestartedRelayTakesTheConfiguration) {
+  Connect();
+  RelayAnswers(false, "dataplane.workers: fixed while the relay runs", true);
+  Reload();
+  RelayAnswers(false, "dataplane.workers: fixed while the relay runs", true);
+  ASSERT_TRUE(answer_);
+  EXPECT_FALSE(answer_->first);
+  RelayAnswers(false, "dataplane.workers: fixed while the relay runs", true);
+  EXPECT_THAT(controller_->Status().last_reload_error(), HasSubstr("dataplane.workers"));
+  Connect();
+  EXPECT_EQ(controller_->Status().last_reload_error(), "");
 }
 
 TEST_F(ControllerTest, RoutingThatChangesMeanwhileCarriesTheCandidate) {
