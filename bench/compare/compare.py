@@ -149,6 +149,8 @@ bridges:
   - {{name: rig, address: 10.8.0.11}}
 media:
   - {{name: rig, listen: "198.51.100.10:10000", nat: {nat}, bridges: [rig]}}
+# The generator makes its sessions as fast as it can.
+limits: {{new_sessions: 0, new_sessions_per_prefix: 0}}
 admin: {{listen: "{admin}"}}
 """
 

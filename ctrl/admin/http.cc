@@ -7,12 +7,13 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ctrl/config/listen.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 #include "relay/api/log.h"
@@ -64,49 +65,17 @@ std::string Answered(const AdminPages& pages, std::string_view line) {
   return method == "HEAD" ? Head(answer) : Head(answer) + answer.body;
 }
 
-struct SocketName {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-SocketName MakeName(const config::Endpoint& endpoint) {
-  SocketName name;
-  const std::string bytes = endpoint.address.bytes();
-  if (endpoint.address.is_v4()) {
-    auto& v4 = reinterpret_cast<sockaddr_in&>(name.storage);
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(endpoint.ports.first);
-    memcpy(&v4.sin_addr, bytes.data(), bytes.size());
-    name.size = sizeof(v4);
-  } else {
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(name.storage);
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(endpoint.ports.first);
-    memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
-    name.size = sizeof(v6);
-  }
-  return name;
-}
-
 absl::StatusOr<int> Bind(const config::Endpoint& endpoint) {
-  std::string where = "admin.listen: " + endpoint.text();
-  const SocketName name = MakeName(endpoint);
-  int fd = socket(name.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return absl::UnavailableError(fmt::format("{}: {}", where, strerror(errno)));
-  int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (endpoint.address.is_v6()) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-  if (bind(fd, name.get(), name.size) == 0 && listen(fd, SOMAXCONN) == 0) return fd;
-  int error = errno;
-  close(fd);
+  int fd = config::ListenOn(endpoint);
+  if (fd >= 0) return fd;
+  int error = -fd;
   const char* remedy = error == EADDRINUSE ? "stop the program that listens there or choose another"
                        : error == EADDRNOTAVAIL
                            ? "no interface has this address: add it or choose another"
                        : error == EACCES ? "ports below 1024 need CAP_NET_BIND_SERVICE"
                                          : "choose another address";
-  return absl::UnavailableError(
-      fmt::format("{}: cannot bind ({}); {}", where, strerror(error), remedy));
+  return absl::UnavailableError(fmt::format("admin.listen: {}: cannot bind ({}); {}",
+                                            endpoint.text(), strerror(error), remedy));
 }
 
 timeval ToTimeval(std::chrono::milliseconds time) {

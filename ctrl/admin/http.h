@@ -4,6 +4,7 @@
 // up the main one. Bounded on every side: kMaxClients at once (more wait in the kernel's queue), 8
 // KiB of request, 5 s to send it and 5 s to take the answer, one request per connection, GET and
 // HEAD alone. Of HTTP/1.1 (RFC 9112) that is the request line; no header changes an answer.
+// (libevent's own evhttp has no limit on connections, and Debian's civetweb no IPv6.)
 //
 // There is no authentication: the default address is the loopback interface's, and the answers
 // carry no secret. Bind another address only where the network is trusted.

@@ -100,6 +100,9 @@ void AddWorkers(Families& families, const CounterTotals& totals) {
       {kCounter, "sessions_created_total", "Sessions created.", &Worker::sessions_created},
       {kCounter, "sessions_expired_total", "Sessions ended by a timeout.",
        &Worker::sessions_expired},
+      {kCounter, "sessions_displaced_total",
+       "Unconfirmed sessions that made room for new ones; counted in sessions_expired_total too.",
+       &Worker::sessions_displaced},
       {kGauge, "sessions_active", "Sessions, unconfirmed ones included.", &Worker::sessions_active},
       {kGauge, "sessions_unconfirmed", "Sessions whose bridge has not answered yet.",
        &Worker::sessions_unconfirmed},
@@ -171,6 +174,19 @@ void AddTraffic(Families& families, const std::string& what,
   for (const auto& item : items) active.Add({{what, item.name}}, Number(item.sessions_active));
 }
 
+void AddRefused(Families& families, const std::vector<CounterTotals::Traffic>& listeners) {
+  // Not one family with a label: "the others" as a difference of two counters that change between
+  // their reads could fall, which Prometheus takes for a restart.
+  Family refused(families, kCounter, "listener_refused_packets_total",
+                 "Packets that asked for a session and got none, by listener.");
+  for (const auto& item : listeners) refused.Add({{"listener", item.name}}, Number(item.refused));
+  Family ufrag(families, kCounter, "listener_refused_ufrag_packets_total",
+               "Those of listener_refused_packets_total whose ufrag no bridge has, by listener.");
+  for (const auto& item : listeners) {
+    ufrag.Add({{"listener", item.name}}, Number(item.refused_ufrag));
+  }
+}
+
 void AddRelay(Families& families, const CounterTotals& totals) {
   Family(families, kGauge, "relay_start_time_seconds", "When the relay of these counters started.")
       .Add({}, Number(totals.start_time_unix));
@@ -198,6 +214,7 @@ std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& tot
   AddWorkers(families, *totals);
   AddPorts(families, *totals);
   AddTraffic(families, "listener", totals->listeners);
+  AddRefused(families, totals->listeners);
   AddTraffic(families, "bridge", totals->bridges);
   // What a relay that is gone counted stays true; what it had, no longer is.
   if (!view::AreOf(*totals, status.relay())) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ctrl/cli/format.h"
+#include "ctrl/config/config.h"
 #include "fmt/format.h"
 
 namespace bridgehead::cli {
@@ -121,13 +122,16 @@ std::vector<Table::Column> TrafficColumns(const std::string& title,
   return columns;
 }
 
+// `more` stands between the address and the numbers, `last` behind these.
 void AddTraffic(Table& table, const CounterTotals::Traffic& traffic, const std::string& address,
-                const std::vector<std::string>& more = {}) {
+                const std::vector<std::string>& more = {},
+                const std::vector<std::string>& last = {}) {
   std::vector<std::string> row = {traffic.name, address};
   row.insert(row.end(), more.begin(), more.end());
   row.insert(row.end(), {Thousands(traffic.sessions_active), Thousands(traffic.sessions_created),
                          Thousands(traffic.packets_to_bridge), Bytes(traffic.bytes_to_bridge),
                          Thousands(traffic.packets_to_client), Bytes(traffic.bytes_to_client)});
+  row.insert(row.end(), last.begin(), last.end());
   table.Add(std::move(row));
 }
 
@@ -142,15 +146,21 @@ std::string ListenersText(const view::Inputs& inputs) {
       addresses[listener.name()] = text;
     }
   }
-  Table table(TrafficColumns("LISTENER"));
+  std::vector<Table::Column> columns = TrafficColumns("LISTENER", {{"KIND"}});
+  columns.push_back({"REFUSED", Align::kRight});
+  columns.push_back({"UNKNOWN UFRAG", Align::kRight});
+  Table table(columns);
   for (const auto& listener : inputs.counters->listeners) {
     // A listener that was taken out of the configuration stays until its last session ends, and its
     // counters longer.
     auto address = addresses.find(listener.name);
+    const bool removed = inputs.ctrl && listener.name != config::kOutboundName;
     AddTraffic(table, listener,
                address != addresses.end() ? address->second
-               : inputs.ctrl              ? "(removed)"
-                                          : "");
+               : removed                  ? "(removed)"
+                                          : "",
+               {view::ListenerKind(listener.name, inputs.ctrl)},
+               {Thousands(listener.refused), Thousands(listener.refused_ufrag)});
   }
   return table.empty() ? "" : "\n" + table.Text();
 }
@@ -166,11 +176,13 @@ std::string StatusText(const view::Inputs& inputs, uint64_t now) {
   if (totals.closed || !inputs.relay) {
     out += fmt::format("counters  the last ones of the relay with pid {}\n", totals.pid);
   }
-  out += fmt::format("sessions  {} of {} ({} unconfirmed), {} created, {} expired, {} of memory\n",
-                     Thousands(totals.total.sessions_active), Thousands(totals.session_capacity),
-                     Thousands(totals.total.sessions_unconfirmed),
-                     Thousands(totals.total.sessions_created),
-                     Thousands(totals.total.sessions_expired), Bytes(totals.session_memory_bytes));
+  out += fmt::format(
+      "sessions  {} of {} ({} unconfirmed), {} created, {} expired ({} to make room), "
+      "{} of memory\n",
+      Thousands(totals.total.sessions_active), Thousands(totals.session_capacity),
+      Thousands(totals.total.sessions_unconfirmed), Thousands(totals.total.sessions_created),
+      Thousands(totals.total.sessions_expired), Thousands(totals.total.sessions_displaced),
+      Bytes(totals.session_memory_bytes));
   return out + PortsText(inputs) + WorkersText(totals) + ListenersText(inputs);
 }
 

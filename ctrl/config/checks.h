@@ -44,5 +44,10 @@ class Findings {
 
 void CheckDataplane(const Config& config, Findings& findings);
 void CheckServices(const Config& config, Findings& findings);
+// Those of media: and octo:.
+void CheckListeners(const Config& config, Findings& findings);
+// The lists `path`.allow and `path`.deny.
+void CheckAccess(const std::string& path, const std::vector<Prefix>& allow,
+                 const std::vector<Prefix>& deny, Findings& findings);
 
 }  // namespace bridgehead::config

@@ -184,7 +184,7 @@ void CheckDistinctPorts(const std::vector<Port>& ports, Findings& findings) {
   }
 }
 
-void CheckNatAddresses(const Dataplane& dataplane, Findings& findings) {
+void CheckNatAddresses(const Dataplane& dataplane, bool outbound, Findings& findings) {
   std::set<Address> seen;
   for (size_t i = 0; i < dataplane.nat_addresses.size(); i++) {
     const Address& address = dataplane.nat_addresses[i];
@@ -193,7 +193,7 @@ void CheckNatAddresses(const Dataplane& dataplane, Findings& findings) {
                    fmt::format("got {} a second time, expected it once", address.text()));
   }
   const size_t workers = dataplane.workers.size();
-  if (!dataplane.nat_addresses.empty() && dataplane.nat_ports.count() < workers) {
+  if ((outbound || !dataplane.nat_addresses.empty()) && dataplane.nat_ports.count() < workers) {
     findings.Error("dataplane.nat_ports",
                    fmt::format("got {} ports, expected at least {}: one for each worker",
                                dataplane.nat_ports.count(), workers));
@@ -213,7 +213,9 @@ void CheckDataplane(const Config& config, Findings& findings) {
                    fmt::format("got core {} a second time, expected one worker on each core",
                                dataplane.workers[i]));
   }
-  if (!findings.HasErrorIn("dataplane.nat_addresses")) CheckNatAddresses(dataplane, findings);
+  if (!findings.HasErrorIn("dataplane.nat_addresses")) {
+    CheckNatAddresses(dataplane, !config.outbound.addresses.empty(), findings);
+  }
   CheckDistinctPorts(dataplane.ports, findings);
   for (size_t i = 0; i < dataplane.ports.size(); i++) {
     const std::string path = fmt::format("dataplane.ports[{}]", i);

@@ -1,22 +1,15 @@
-// Rules between timeouts, limits, bridges, listeners and the addresses of the data plane.
-#include <algorithm>
+// Rules between timeouts, limits, bridges, outbound flows and the addresses of the data plane.
 #include <map>
 #include <set>
-#include <string_view>
 
 #include "ctrl/config/checks.h"
 #include "fmt/format.h"
-#include "fmt/ranges.h"
 
 namespace bridgehead::config {
 
 namespace {
 
 constexpr std::chrono::seconds kTwoMinutes{120};
-
-std::string MediaPath(size_t i) {
-  return fmt::format("media[{}]", i);
-}
 
 void CheckTimes(const Config& config, Findings& findings) {
   const Timeouts& timeouts = config.timeouts;
@@ -52,243 +45,44 @@ void CheckTimes(const Config& config, Findings& findings) {
   }
 }
 
-template <typename Element>
-void CheckNames(const std::vector<Element>& elements, const char* list, Findings& findings) {
+void CheckBridgeNames(const std::vector<Bridge>& bridges, Findings& findings) {
   std::map<std::string, size_t> seen;
-  for (size_t i = 0; i < elements.size(); i++) {
-    if (elements[i].name.empty()) continue;
-    const auto [first, fresh] = seen.try_emplace(elements[i].name, i);
+  for (size_t i = 0; i < bridges.size(); i++) {
+    if (bridges[i].name.empty()) continue;
+    const auto [first, fresh] = seen.try_emplace(bridges[i].name, i);
     if (fresh) continue;
-    findings.Error(fmt::format("{}[{}].name", list, i),
-                   fmt::format("got \"{}\", which {}[{}] has already, expected another name",
-                               elements[i].name, list, first->second));
+    findings.Error(fmt::format("bridges[{}].name", i),
+                   fmt::format("got \"{}\", which bridges[{}] has already, expected another name",
+                               bridges[i].name, first->second));
   }
 }
 
-using BridgesByName = std::map<std::string_view, const Bridge*>;
-
-// A place in media[i].bridges and the bridge that it names.
-struct NamedBridge {
-  size_t place;
-  const Bridge* bridge;
-};
-
-// The listener's bridges without those whose name or address is wrong.
-std::vector<NamedBridge> BridgesOf(const MediaListener& listener, const BridgesByName& by_name) {
-  std::vector<NamedBridge> found;
-  for (size_t j = 0; j < listener.bridges.size(); j++) {
-    const auto bridge = by_name.find(listener.bridges[j]);
-    if (bridge == by_name.end() || bridge->second->address.empty()) continue;
-    found.push_back({j, bridge->second});
+// Its addresses are checked against the listeners' in CheckListeners.
+void CheckOutbound(const Config& config, Findings& findings) {
+  const Outbound& outbound = config.outbound;
+  CheckAccess("outbound", outbound.allow, {}, findings);
+  if (findings.HasErrorAt("outbound") || findings.HasErrorIn("outbound.addresses")) return;
+  if (findings.source().Has("outbound") && outbound.addresses.empty()) {
+    findings.Error("outbound.addresses",
+                   "got nothing, expected the addresses that others see; without outbound: "
+                   "bridges open no flows");
   }
-  return found;
-}
-
-void CheckBridgeNames(const Config& config, size_t i, const BridgesByName& by_name,
-                      Findings& findings) {
-  const MediaListener& listener = config.media[i];
-  const std::string key = MediaPath(i) + ".bridges";
-  std::map<std::string_view, size_t> seen;
-  for (size_t j = 0; j < listener.bridges.size(); j++) {
-    const std::string& name = listener.bridges[j];
-    if (const auto [first, fresh] = seen.try_emplace(name, j); !fresh) {
-      findings.Error(fmt::format("{}[{}]", key, j),
-                     fmt::format("got \"{}\" a second time, expected each bridge once", name));
-      continue;
-    }
-    // A bridge whose own name is wrong may be the one that is meant.
-    if (by_name.contains(name) || findings.HasErrorIn("bridges")) continue;
-    std::vector<std::string> names;
-    for (const Bridge& bridge : config.bridges) names.push_back(bridge.name);
-    if (names.size() > 10) names.resize(10);
+  std::set<Address> seen;
+  for (size_t i = 0; i < outbound.addresses.size(); i++) {
+    if (seen.insert(outbound.addresses[i]).second) continue;
     findings.Error(
-        fmt::format("{}[{}]", key, j),
-        fmt::format("got \"{}\", expected the name of a bridge: {}", name, fmt::join(names, ", ")));
-  }
-}
-
-// Two bridges of one listener: the second one's prefix begins with the first one's.
-std::string AmbiguousPrefixes(const Bridge& first, const Bridge& second) {
-  if (first.ufrag_prefix == second.ufrag_prefix) {
-    return fmt::format(
-        "got \"{}\", whose ufrag_prefix \"{}\" is that of \"{}\" too, expected another one for "
-        "each bridge",
-        second.name, second.ufrag_prefix, first.name);
-  }
-  std::string message = fmt::format(
-      "got \"{}\", whose ufrag_prefix \"{}\" begins with the \"{}\" of \"{}\", expected prefixes "
-      "of which none begins with another: a Jitsi bridge goes on with digits 0-9a-v, so that a "
-      "ufrag may be of either",
-      second.name, second.ufrag_prefix, first.ufrag_prefix, first.name);
-  const std::string ended = first.ufrag_prefix + "/";
-  if (second.ufrag_prefix.starts_with(ended)) return message;
-  return fmt::format("{}; {} and {}/ would do", message, ended, second.ufrag_prefix);
-}
-
-// What several bridges behind one listener need, to be told apart.
-void CheckSeveralBridges(std::vector<NamedBridge> bridges, const std::string& key,
-                         Findings& findings) {
-  std::map<Address, const Bridge*> addresses;
-  for (const NamedBridge& named : bridges) {
-    const auto [first, fresh] = addresses.try_emplace(named.bridge->address, named.bridge);
-    if (fresh || first->second == named.bridge) continue;
-    findings.Error(
-        fmt::format("{}[{}]", key, named.place),
-        fmt::format("got \"{}\", which has the address {} of \"{}\", expected bridges at "
-                    "different addresses",
-                    named.bridge->name, named.bridge->address.text(), first->second->name));
-  }
-  // A prefix that is wrong itself may be the one that tells them apart.
-  if (findings.HasErrorIn(key) || findings.HasErrorIn("bridges")) return;
-  for (const NamedBridge& named : bridges) {
-    if (!named.bridge->ufrag_prefix.empty()) continue;
-    findings.Error(fmt::format("{}[{}]", key, named.place),
-                   fmt::format("got \"{}\", which has no ufrag_prefix, expected one for each of "
-                               "several bridges: nothing else in a client's first packet says "
-                               "which bridge it is for",
-                               named.bridge->name));
-  }
-  if (findings.HasErrorIn(key)) return;
-  // Sorted, what begins with a prefix follows it; `around` are the prefixes of the last one.
-  std::stable_sort(bridges.begin(), bridges.end(), [](const NamedBridge& a, const NamedBridge& b) {
-    return a.bridge->ufrag_prefix < b.bridge->ufrag_prefix;
-  });
-  std::vector<const Bridge*> around;
-  for (const NamedBridge& named : bridges) {
-    const std::string& prefix = named.bridge->ufrag_prefix;
-    while (!around.empty() && !prefix.starts_with(around.back()->ufrag_prefix)) around.pop_back();
-    if (!around.empty()) {
-      findings.Error(fmt::format("{}[{}]", key, named.place),
-                     AmbiguousPrefixes(*around.back(), *named.bridge));
-    }
-    around.push_back(named.bridge);
-  }
-}
-
-// Which families may stand on the two sides of a listener. In source NAT the bridge sees a NAT
-// address of its own family, and its answers to an IPv6 client come from there; the way from IPv4
-// to IPv6 is not built. Destination NAT keeps the client's address.
-void CheckFamilies(const Config& config, size_t i, const std::vector<NamedBridge>& bridges,
-                   Findings& findings) {
-  const MediaListener& listener = config.media[i];
-  const Address& listen = listener.listen.address;
-  const std::vector<Address>& nat = config.dataplane.nat_addresses;
-  const bool nat_known = !nat.empty() && !findings.HasErrorIn("dataplane.nat_addresses");
-  for (const NamedBridge& named : bridges) {
-    const Address& bridge = named.bridge->address;
-    std::string expected;
-    if (!listen.empty() && bridge.bits() != listen.bits()) {
-      if (listener.nat == NatMode::kDestination) {
-        expected = fmt::format("a bridge with an {} address: nat: destination keeps the client's",
-                               listen.family());
-      } else if (listen.is_v4()) {
-        expected =
-            "a bridge with an IPv4 address: only IPv6 listeners lead to bridges of both families";
-      }
-    }
-    const bool has_nat = std::any_of(nat.begin(), nat.end(), [&](const Address& address) {
-      return address.bits() == bridge.bits();
-    });
-    if (expected.empty() && listener.nat == NatMode::kSource && nat_known && !has_nat) {
-      expected = fmt::format("an {} address in dataplane.nat_addresses for nat: source towards it",
-                             bridge.family());
-    }
-    if (expected.empty()) continue;
-    findings.Error(
-        fmt::format("{}.bridges[{}]", MediaPath(i), named.place),
-        fmt::format("got \"{}\" at {}, expected {}", named.bridge->name, bridge.text(), expected));
-  }
-}
-
-void CheckListener(const Config& config, size_t i, const BridgesByName& by_name,
-                   Findings& findings) {
-  const MediaListener& listener = config.media[i];
-  const Dataplane& dataplane = config.dataplane;
-  const std::string path = MediaPath(i);
-  const bool mode_known = !findings.HasErrorIn(path + ".nat");
-  // With an element of the list refused, places no longer are the file's.
-  if (!findings.HasErrorIn(path + ".bridges")) {
-    CheckBridgeNames(config, i, by_name, findings);
-    const std::vector<NamedBridge> bridges = BridgesOf(listener, by_name);
-    if (listener.bridges.size() > 1) CheckSeveralBridges(bridges, path + ".bridges", findings);
-    if (mode_known) CheckFamilies(config, i, bridges, findings);
-  }
-  if (mode_known && listener.nat == NatMode::kSource && dataplane.nat_addresses.empty() &&
-      !findings.HasErrorIn("dataplane.nat_addresses")) {
-    findings.Error(path + ".nat",
-                   "got source without dataplane.nat_addresses, expected addresses there or nat: "
-                   "destination");
-  }
-  if (listener.listen.empty()) return;
-  const uint32_t count = listener.listen.ports.count();
-  if (uint32_t{listener.bridge_port} + count - 1 > 65535) {
-    findings.Error(path + ".bridge_port",
-                   fmt::format("got {} for {} ports, expected at most {}: the range must end by "
-                               "65535",
-                               listener.bridge_port, count, 65536 - count));
-  }
-  const bool nat_address = std::find(dataplane.nat_addresses.begin(), dataplane.nat_addresses.end(),
-                                     listener.listen.address) != dataplane.nat_addresses.end();
-  if (nat_address && listener.listen.ports.Overlaps(dataplane.nat_ports)) {
-    findings.Error(
-        path + ".listen",
-        fmt::format("got {}, expected ports outside dataplane.nat_ports ({}): the address "
-                    "is a NAT address too",
-                    listener.listen.text(), dataplane.nat_ports.text()));
-  }
-}
-
-// The addresses of a listener's bridges, where answers could be confused (see CheckPairs).
-std::set<Address> AnswersFrom(const MediaListener& listener, const BridgesByName& by_name) {
-  std::set<Address> addresses;
-  if (listener.listen.empty() || listener.nat != NatMode::kDestination) return addresses;
-  for (const NamedBridge& named : BridgesOf(listener, by_name)) {
-    const Address& address = named.bridge->address;
-    if (address.bits() == listener.listen.address.bits()) addresses.insert(address);
-  }
-  return addresses;
-}
-
-// Two listeners that could not be told apart: by where clients send to, or, in destination NAT, by
-// where a bridge's answer comes from. There the answer carries the bridge's port and the client's
-// own address, and one client socket may well use both listeners: browsers check every candidate
-// pair from the same socket. In source NAT the answer's destination is a NAT port, so that may
-// overlap.
-void CheckPairs(const Config& config, const BridgesByName& by_name, Findings& findings) {
-  std::vector<std::set<Address>> answers;
-  for (const MediaListener& later : config.media) {
-    const size_t i = answers.size();
-    const std::set<Address>& own = answers.emplace_back(AnswersFrom(later, by_name));
-    for (size_t j = 0; j < i && !later.listen.empty(); j++) {
-      const MediaListener& first = config.media[j];
-      if (later.listen.address == first.listen.address &&
-          later.listen.ports.Overlaps(first.listen.ports)) {
-        findings.Error(MediaPath(i) + ".listen",
-                       fmt::format("got {}, expected ports that {} ({}) does not have",
-                                   later.listen.text(), MediaPath(j), first.listen.text()));
-        continue;
-      }
-      if (!later.BridgePorts().Overlaps(first.BridgePorts())) continue;
-      const auto common = std::find_if(own.begin(), own.end(), [&](const Address& address) {
-        return answers[j].contains(address);
-      });
-      if (common == own.end()) continue;
-      findings.Error(MediaPath(i) + ".bridge_port",
-                     fmt::format("got {}, expected ports at the bridge that {} ({}) does not lead "
-                                 "to: with nat: destination answers could not be told apart",
-                                 Endpoint{*common, later.BridgePorts()}.text(), MediaPath(j),
-                                 first.BridgePorts().text()));
-    }
+        fmt::format("outbound.addresses[{}]", i),
+        fmt::format("got {} a second time, expected it once", outbound.addresses[i].text()));
   }
 }
 
 void CheckBridgeAddresses(const Config& config, Findings& findings) {
   std::map<Address, std::string> own;
-  for (const Address& address : config.dataplane.nat_addresses) {
-    own.try_emplace(address, "dataplane.nat_addresses");
+  for (const PlacedAddress& nat : AllNatAddresses(config)) {
+    own.try_emplace(nat.address, nat.path.substr(0, nat.path.find('[')));
   }
-  for (size_t i = 0; i < config.media.size(); i++) {
-    own.try_emplace(config.media[i].listen.address, MediaPath(i) + ".listen");
+  for (const PlacedListener& placed : AllListeners(config)) {
+    own.try_emplace(placed.listener->listen.address, placed.path + ".listen");
   }
   for (size_t i = 0; i < config.dataplane.ports.size(); i++) {
     for (const Prefix& prefix : config.dataplane.ports[i].addresses) {
@@ -309,7 +103,8 @@ void CheckBridgeAddresses(const Config& config, Findings& findings) {
 void CheckUnused(const Config& config, Findings& findings) {
   std::set<std::string> used;
   bool source_nat = false;
-  for (const MediaListener& listener : config.media) {
+  for (const PlacedListener& placed : AllListeners(config)) {
+    const MediaListener& listener = *placed.listener;
     used.insert(listener.bridges.begin(), listener.bridges.end());
     source_nat = source_nat || listener.nat == NatMode::kSource;
   }
@@ -330,12 +125,9 @@ void CheckUnused(const Config& config, Findings& findings) {
 
 void CheckServices(const Config& config, Findings& findings) {
   CheckTimes(config, findings);
-  CheckNames(config.bridges, "bridges", findings);
-  CheckNames(config.media, "media", findings);
-  BridgesByName by_name;
-  for (const Bridge& bridge : config.bridges) by_name.try_emplace(bridge.name, &bridge);
-  for (size_t i = 0; i < config.media.size(); i++) CheckListener(config, i, by_name, findings);
-  CheckPairs(config, by_name, findings);
+  CheckBridgeNames(config.bridges, findings);
+  CheckListeners(config, findings);
+  CheckOutbound(config, findings);
   CheckBridgeAddresses(config, findings);
   CheckUnused(config, findings);
 }

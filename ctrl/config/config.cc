@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fmt/format.h"
 #include "relay/port/limits.h"
 
 namespace bridgehead::config {
@@ -26,6 +27,40 @@ uint64_t BytesPerPacket(const Config& config, uint32_t mtu) {
 
 }  // namespace
 
+std::string PlacedListener::BridgesKey() const {
+  return path + (listener->octo ? ".bridge" : ".bridges");
+}
+
+std::string PlacedListener::BridgeKey(size_t place) const {
+  return listener->octo ? BridgesKey() : fmt::format("{}[{}]", BridgesKey(), place);
+}
+
+std::vector<PlacedListener> AllListeners(const Config& config) {
+  std::vector<PlacedListener> all;
+  for (size_t i = 0; i < config.media.size(); i++) {
+    all.push_back({fmt::format("media[{}]", i), &config.media[i]});
+  }
+  for (size_t i = 0; i < config.octo.size(); i++) {
+    all.push_back({fmt::format("octo[{}]", i), &config.octo[i]});
+  }
+  return all;
+}
+
+std::vector<PlacedAddress> AllNatAddresses(const Config& config) {
+  std::vector<PlacedAddress> all;
+  const auto add = [&](const char* list, const std::vector<Address>& addresses) {
+    for (size_t i = 0; i < addresses.size(); i++) {
+      const bool known = std::any_of(all.begin(), all.end(), [&](const PlacedAddress& placed) {
+        return placed.address == addresses[i];
+      });
+      if (!known) all.push_back({fmt::format("{}[{}]", list, i), addresses[i]});
+    }
+  };
+  add("dataplane.nat_addresses", config.dataplane.nat_addresses);
+  add("outbound.addresses", config.outbound.addresses);
+  return all;
+}
+
 MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
   // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
   // the count of its source.
@@ -37,7 +72,7 @@ MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
   estimate.sessions =
       uint64_t{dataplane.max_sessions} * dataplane.workers.size() * kBytesPerSession;
   estimate.nat_ports =
-      dataplane.nat_addresses.size() * uint64_t{dataplane.nat_ports.count()} * kBytesPerNatPort;
+      AllNatAddresses(config).size() * uint64_t{dataplane.nat_ports.count()} * kBytesPerNatPort;
   estimate.packet_buffers = dataplane.packet_buffers * BytesPerPacket(config, device_mtu);
   estimate.dpdk_itself = port::kOtherDpdkMemory;
   return estimate;

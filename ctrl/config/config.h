@@ -32,6 +32,7 @@ enum class Idle { kPoll, kAdaptive };
 enum class Hugepages { kAuto, kRequire, kOff };
 enum class PartialChecksums { kAuto, kAccept, kNever };
 enum class NatMode { kSource, kDestination };
+enum class OctoVersion { kAny, kV0, kV1 };
 
 // vdev: ports only; device: ports take these from the kernel.
 struct StaticRoute {
@@ -86,6 +87,9 @@ struct Limits {
   uint32_t sessions_per_source = 1024;
   uint32_t unconfirmed = 4096;  // per worker
   uint32_t hold_packets = 64;   // per next hop
+  // Per second and worker; 0: no limit.
+  uint32_t new_sessions = 1000;
+  uint32_t new_sessions_per_prefix = 200;
   bool operator==(const Limits&) const = default;
 };
 
@@ -96,12 +100,19 @@ struct Bridge {
   bool operator==(const Bridge&) const = default;
 };
 
+// Of media: or of octo:.
 struct MediaListener {
   std::string name;
   Endpoint listen;
   NatMode nat = NatMode::kSource;
   std::vector<std::string> bridges;  // names; several are told apart by their ufrag prefixes
-  uint16_t bridge_port = 0;  // at the bridge, for listen.ports.first; always set once loaded
+  uint16_t bridge_port = 0;   // at the bridge, for listen.ports.first; always set once loaded
+  uint32_t new_sessions = 0;  // per second and worker; 0: no limit
+  // Of sources; the longest prefix decides. In neither list: allowed when `allow` is empty.
+  std::vector<Prefix> allow;
+  std::vector<Prefix> deny;
+  // Of octo: only, where nat is kDestination, `bridges` one, and `allow` not empty.
+  std::optional<OctoVersion> octo;
   // The ports at the bridge that listen.ports map to, one to one.
   PortRange BridgePorts() const {
     return {bridge_port,
@@ -109,6 +120,16 @@ struct MediaListener {
   }
   bool operator==(const MediaListener&) const = default;
 };
+
+// Flows that bridges open. Off without addresses.
+struct Outbound {
+  std::vector<Address> addresses;  // of the relay, towards others
+  std::vector<PortRange> ports;    // of the others
+  std::vector<Prefix> allow;       // the others; empty: all
+  bool operator==(const Outbound&) const = default;
+};
+// What counters call these flows, as if they were a listener's.
+inline constexpr std::string_view kOutboundName = "outbound";
 
 struct Admin {
   std::optional<Endpoint> listen = Endpoint{Address::V4(0x7f000001), {9100, 9100}};  // none: off
@@ -140,11 +161,33 @@ struct Config {
   Limits limits;
   std::vector<Bridge> bridges;
   std::vector<MediaListener> media;
+  std::vector<MediaListener> octo;
+  Outbound outbound;
   Admin admin;
 
   std::vector<std::string> warnings;     // one line each, in the errors' format
   std::shared_ptr<const Source> source;  // never null once loaded
 };
+
+// A listener, and what the file calls it.
+struct PlacedListener {
+  std::string path;  // media[0], octo[1]
+  const MediaListener* listener;
+
+  // The key of the listener's bridges, and that of one of them.
+  std::string BridgesKey() const;
+  std::string BridgeKey(size_t place) const;
+};
+// Those of media:, then those of octo:. They point into `config`.
+std::vector<PlacedListener> AllListeners(const Config& config);
+
+// dataplane.nat_addresses and outbound.addresses: on each of them nat_ports are the relay's. An
+// address that is in both comes once.
+struct PlacedAddress {
+  std::string path;  // dataplane.nat_addresses[0], outbound.addresses[1]
+  Address address;
+};
+std::vector<PlacedAddress> AllNatAddresses(const Config& config);
 
 // --------------------------------------------------------------------------------------- findings
 

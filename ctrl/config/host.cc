@@ -129,15 +129,15 @@ std::vector<OwnPorts> PortsOnKernelAddresses(const Config& config,
                                              const std::vector<Address>& kernel) {
   const std::set<Address> own(kernel.begin(), kernel.end());
   std::vector<OwnPorts> result;
-  for (const Address& address : config.dataplane.nat_addresses) {
-    if (!own.contains(address)) continue;
-    result.push_back({"dataplane.nat_ports", address, config.dataplane.nat_ports});
+  for (const PlacedAddress& nat : AllNatAddresses(config)) {
+    if (!own.contains(nat.address)) continue;
+    result.push_back({"dataplane.nat_ports", nat.address, config.dataplane.nat_ports});
     break;  // the ports are the same on all of them
   }
-  for (size_t i = 0; i < config.media.size(); i++) {
-    const Endpoint& listen = config.media[i].listen;
+  for (const PlacedListener& placed : AllListeners(config)) {
+    const Endpoint& listen = placed.listener->listen;
     if (!own.contains(listen.address)) continue;
-    result.push_back({fmt::format("media[{}].listen", i), listen.address, listen.ports});
+    result.push_back({placed.path + ".listen", listen.address, listen.ports});
   }
   return result;
 }

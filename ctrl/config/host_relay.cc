@@ -4,9 +4,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include <arpa/inet.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include "absl/status/status.h"
 #include "ctrl/config/host.h"
 #include "ctrl/config/host_parts.h"
+#include "ctrl/config/listen.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "relay/port/limits.h"
@@ -51,18 +50,10 @@ absl::StatusOr<std::vector<HostInterface>> KernelInterfaces() {
 }
 
 int TryToListen(const Endpoint& endpoint) {
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_port = htons(endpoint.ports.first);
-  if (inet_pton(AF_INET, endpoint.address.text().c_str(), &name.sin_addr) != 1) return 0;
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  const bool listens =
-      bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0 && listen(fd, 1) == 0;
-  const int error = listens ? 0 : errno;
+  const int fd = ListenOn(endpoint);
+  if (fd < 0) return -fd;
   close(fd);
-  return error;
+  return 0;
 }
 
 // Returns the largest MTU among the devices, 1500 at least.
@@ -217,15 +208,14 @@ void CheckAddresses(const Config& config, const HostSources& sources, HostFindin
     if (std::find(own->begin(), own->end(), address) != own->end()) return;
     findings.warnings.push_back(MakeFinding(
         config, key,
-        fmt::format("got {}, which no interface of this machine has: nobody answers ARP for it; "
-                    "expected it on one (ip address add {}/32 dev ...) unless it is routed here",
-                    address.text(), address.text())));
+        fmt::format("got {}, which no interface of this machine has: nobody answers {} for it; "
+                    "expected it on one (ip address add {}/{} dev ...) unless it is routed here",
+                    address.text(), address.is_v4() ? "ARP" : "neighbour solicitations",
+                    address.text(), address.bits())));
   };
-  for (size_t i = 0; i < config.dataplane.nat_addresses.size(); ++i) {
-    check(fmt::format("dataplane.nat_addresses[{}]", i), config.dataplane.nat_addresses[i]);
-  }
-  for (size_t i = 0; i < config.media.size(); ++i) {
-    check(fmt::format("media[{}].listen", i), config.media[i].listen.address);
+  for (const PlacedAddress& nat : AllNatAddresses(config)) check(nat.path, nat.address);
+  for (const PlacedListener& placed : AllListeners(config)) {
+    check(placed.path + ".listen", placed.listener->listen.address);
   }
 }
 

@@ -115,6 +115,10 @@ class Walker {
 
   void List(const Key& key, const std::string& path, const YamlNode::Entry& entry) {
     const size_t count = entry.value.items.size();
+    if (key.or_one && entry.value.kind == YamlNode::Kind::kScalar) {
+      Scalar(key, path, entry.value);
+      return;
+    }
     if (entry.value.kind != YamlNode::Kind::kSequence) {
       findings_.Error(
           path, fmt::format("got {}, expected {}", entry.value.Describe(), ExpectedWhole(key)));
@@ -161,9 +165,16 @@ class Walker {
 };
 
 // Fills in what is left out and follows from other keys.
-void Complete(Config& config) {
-  for (MediaListener& listener : config.media) {
-    if (listener.bridge_port == 0) listener.bridge_port = listener.listen.ports.first;
+void Complete(const Source& source, Config& config) {
+  for (std::vector<MediaListener>* listeners : {&config.media, &config.octo}) {
+    for (MediaListener& listener : *listeners) {
+      if (listener.bridge_port == 0) listener.bridge_port = listener.listen.ports.first;
+    }
+  }
+  for (size_t i = 0; i < config.octo.size(); i++) {
+    MediaListener& listener = config.octo[i];
+    if (source.Has(fmt::format("octo[{}].name", i)) || listener.bridges.empty()) continue;
+    listener.name = "octo-" + listener.bridges[0];
   }
 }
 
@@ -185,7 +196,7 @@ void ParseTree(std::string_view text, Config& config, Source& source, Findings& 
     return;
   }
   Walker(config, source, findings).Section("", "", document.root, Location{});
-  Complete(config);
+  Complete(source, config);
   CheckDataplane(config, findings);
   CheckServices(config, findings);
 }

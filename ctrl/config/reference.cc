@@ -106,7 +106,8 @@ std::string Wrapped(std::string_view text, size_t width) {
 std::string Entry(const Key& key) {
   std::vector<std::string> facts;
   const bool list_of_values = key.list && key.type != Type::kSection;
-  facts.push_back((list_of_values ? "list of: " : "") + TypeText(key));
+  const char* list = key.or_one ? "one, or a list of: " : "list of: ";
+  facts.push_back((list_of_values ? list : "") + TypeText(key));
   if (!key.unit.empty()) facts.push_back("unit: " + std::string(key.unit));
   if (const std::string range = RangeText(key); !range.empty()) facts.push_back("range: " + range);
   if (key.list) facts.push_back(fmt::format("{} to {} elements", key.min_items, key.max_items));

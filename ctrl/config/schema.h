@@ -49,6 +49,7 @@ struct Key {
   std::vector<std::string_view> choices = {};
   bool power_of_two = false;
   bool list = false;
+  bool or_one = false;                  // a list of one element may do without the list
   size_t min_items = 0, max_items = 0;  // of a list
   bool required = false;
   std::string_view default_text = "";  // as the file would say it; parsed like the file
@@ -69,10 +70,14 @@ const std::vector<Key>& Schema();
 // Keys directly in the section with this ChildPrefix(); "" is the top of the file.
 std::vector<const Key*> KeysIn(std::string_view prefix);
 
+// Of a list of prefixes that allows or denies.
+inline constexpr size_t kMaxAccessPrefixes = 1024;
+
 // The parts of the schema, in order.
 std::vector<Key> DataplaneKeys();
 std::vector<Key> PortKeys();
 std::vector<Key> ServiceKeys();
+std::vector<Key> OctoKeys();  // follow those of media:
 
 // What one value of the key looks like, for messages: "an integer from 1 to 65535".
 std::string Expected(const Key& key);

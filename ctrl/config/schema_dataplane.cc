@@ -100,8 +100,9 @@ std::vector<Key> DataplaneKeys() {
        .default_text = "20000-59999",
        .reload = Reload::kRelayRestart,
        .doc =
-           "The UDP ports of every NAT address that belong to the relay, split evenly over the "
-           "workers. One source NAT session takes one, so addresses times ports is the most that "
+           "The UDP ports of every NAT address, and of each of outbound.addresses, that belong to "
+           "the relay, split evenly over the workers. One source NAT session, or flow that a "
+           "bridge opened, takes one, so addresses times ports is the most that "
            "can exist at a time. The kernel must not use them for sockets of its own: they have to "
            "be outside net.ipv4.ip_local_port_range or inside net.ipv4.ip_local_reserved_ports, "
            "which hold for IPv6 too; this is checked at start.",

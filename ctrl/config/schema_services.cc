@@ -1,12 +1,15 @@
-// Schema of everything but `dataplane:`.
+// Schema of everything but `dataplane:`, `octo:` and `outbound:`.
 #include "ctrl/config/schema.h"
 #include "relay/api/counters.h"
+#include "relay/session/shard.h"
 
 namespace bridgehead::config {
 
 namespace {
 
 using std::chrono::seconds;
+
+constexpr uint64_t kMaxNewSessions = 1000000;  // per second: more than a worker can make
 
 uint32_t Number(const Value& value) {
   return static_cast<uint32_t>(std::get<uint64_t>(value));
@@ -61,11 +64,10 @@ std::vector<Key> TimeoutAndLimitKeys() {
        .type = Type::kInteger,
        .unit = "sessions per worker",
        .min = 1,
-       .max = 1048576,
+       .max = kMaxUnconfirmed,
        .default_text = "4096",
-       .doc =
-           "Sessions that no bridge has answered yet. Beyond it packets of new clients are dropped "
-           "as unconfirmed_full; confirmed sessions are not touched.",
+       .doc = "Sessions that no bridge has answered yet. Beyond it the oldest of them makes room "
+              "for the new one; confirmed sessions are not touched.",
        .set = [](Config& c, const Value& v) { c.limits.unconfirmed = Number(v); }},
       {.path = "limits.hold_packets",
        .type = Type::kInteger,
@@ -78,6 +80,31 @@ std::vector<Key> TimeoutAndLimitKeys() {
            "as hold_full.",
        .source = "RFC 1122 section 2.3.2.2 (keep at least one)",
        .set = [](Config& c, const Value& v) { c.limits.hold_packets = Number(v); }},
+      {.path = "limits.new_sessions",
+       .type = Type::kInteger,
+       .unit = "new sessions per second and worker",
+       .min = 0,
+       .max = kMaxNewSessions,
+       .default_text = "1000",
+       .doc =
+           "Beyond it a source has to ask twice within a few seconds before it gets a session: its "
+           "first request is dropped as ask_again. ICE repeats its requests anyway, so that a "
+           "newcomer is late by one repetition, while forged sources hardly ever come twice. 0: no "
+           "limit.",
+       .source = "RFC 8445 section 14 (a check is repeated)",
+       .set = [](Config& c, const Value& v) { c.limits.new_sessions = Number(v); }},
+      {.path = "limits.new_sessions_per_prefix",
+       .type = Type::kInteger,
+       .unit = "new sessions per second, source prefix and worker",
+       .min = 0,
+       .max = kMaxNewSessions,
+       .default_text = "200",
+       .doc =
+           "New sessions of one source prefix, an IPv4 /24 or an IPv6 /56. Beyond it its requests "
+           "are dropped as prefix_rate. A large network behind few addresses, or a load test, may "
+           "need more. 0: no limit.",
+       .source = "RFC 6177 (sites are given a /48 or a /56)",
+       .set = [](Config& c, const Value& v) { c.limits.new_sessions_per_prefix = Number(v); }},
   };
 }
 
@@ -98,7 +125,8 @@ std::vector<Key> MediaKeys() {
       {.path = "bridges[].address",
        .type = Type::kAddress,
        .required = true,
-       .doc = "Where it receives media. Not an address of a listener or of nat_addresses.",
+       .doc = "Where it receives media. Not an address of a listener, of nat_addresses or of "
+              "outbound.",
        .set = [](Config& c, const Value& v) { c.bridges.back().address = std::get<Address>(v); }},
       {.path = "bridges[].ufrag_prefix",
        .type = Type::kUfragPrefix,
@@ -124,7 +152,8 @@ std::vector<Key> MediaKeys() {
       {.path = "media[].name",
        .type = Type::kName,
        .required = true,
-       .doc = "What counters and metrics call the listener. Names of listeners must differ.",
+       .doc = "What counters and metrics call the listener. Names of listeners must differ; "
+              "outbound is taken.",
        .set = [](Config& c, const Value& v) { c.media.back().name = std::get<std::string>(v); }},
       {.path = "media[].listen",
        .type = Type::kEndpoint,
@@ -135,7 +164,7 @@ std::vector<Key> MediaKeys() {
            "Address and port, or ports first-last; IPv6 as \"[2001:db8::10]:10000\". The address "
            "should be configured on a kernel interface, which then answers ARP or neighbour "
            "solicitations for it; other services may share it on other ports. Listeners must not "
-           "overlap, nor lie within nat_ports on a NAT address.",
+           "overlap, nor lie within nat_ports on a NAT address or one of outbound.addresses.",
        .set = [](Config& c, const Value& v) { c.media.back().listen = std::get<Endpoint>(v); }},
       {.path = "media[].nat",
        .type = Type::kChoice,
@@ -172,6 +201,36 @@ std::vector<Key> MediaKeys() {
            [](Config& c, const Value& v) {
              c.media.back().bridge_port = static_cast<uint16_t>(Number(v));
            }},
+      {.path = "media[].new_sessions",
+       .type = Type::kInteger,
+       .unit = "new sessions per second and worker",
+       .min = 0,
+       .max = kMaxNewSessions,
+       .default_text = "0",
+       .doc = "What this listener takes at most, behind the limits of all (limits.new_sessions and "
+              "limits.new_sessions_per_prefix). Beyond it requests are dropped as listener_rate. "
+              "0: no limit of its own.",
+       .set = [](Config& c, const Value& v) { c.media.back().new_sessions = Number(v); }},
+      {.path = "media[].allow",
+       .type = Type::kPrefix,
+       .list = true,
+       .max_items = kMaxAccessPrefixes,
+       .default_note = "none: every source that is not in deny",
+       .doc =
+           "Sources that may open sessions, as networks (host bits zero). Of the prefixes in allow "
+           "and deny that hold a source the longest decides; a source in neither list is allowed "
+           "only when allow is empty. No prefix may be in both lists, or twice in one. Requests of "
+           "others are dropped as denied; sessions that are there stay.",
+       .set = [](Config& c,
+                 const Value& v) { c.media.back().allow.push_back(std::get<Prefix>(v)); }},
+      {.path = "media[].deny",
+       .type = Type::kPrefix,
+       .list = true,
+       .max_items = kMaxAccessPrefixes,
+       .default_note = "none",
+       .doc = "Sources that may not open sessions: see allow.",
+       .set = [](Config& c,
+                 const Value& v) { c.media.back().deny.push_back(std::get<Prefix>(v)); }},
   };
 }
 
@@ -180,6 +239,7 @@ std::vector<Key> MediaKeys() {
 std::vector<Key> ServiceKeys() {
   std::vector<Key> keys = TimeoutAndLimitKeys();
   for (Key& key : MediaKeys()) keys.push_back(std::move(key));
+  for (Key& key : OctoKeys()) keys.push_back(std::move(key));
   keys.push_back({.path = "admin",
                   .reload = Reload::kLive,
                   .doc = "The HTTP side of bridgehead-ctrl: /metrics, /healthz, /readyz."});

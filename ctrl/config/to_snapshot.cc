@@ -33,6 +33,15 @@ api::Dataplane::Hugepages Pages(Hugepages value) {
   return api::Dataplane::HUGEPAGES_AUTO;
 }
 
+void AddPrefixes(const std::vector<Prefix>& from,
+                 google::protobuf::RepeatedPtrField<api::Prefix>& to) {
+  for (const Prefix& prefix : from) {
+    api::Prefix& message = *to.Add();
+    message.set_address(prefix.address.bytes());
+    message.set_length(prefix.length);
+  }
+}
+
 void AddPort(const Port& port, api::Dataplane& to) {
   api::Port& message = *to.add_ports();
   message.set_name(port.name);
@@ -62,6 +71,34 @@ void FillDataplane(const Dataplane& from, api::Snapshot& snapshot) {
   SetRange(from.nat_ports, *snapshot.mutable_nat()->mutable_ports());
 }
 
+api::MediaListener::OctoVersion Version(OctoVersion value) {
+  switch (value) {
+    case OctoVersion::kAny:
+      return api::MediaListener::OCTO_ANY;
+    case OctoVersion::kV0:
+      return api::MediaListener::OCTO_V0;
+    case OctoVersion::kV1:
+      return api::MediaListener::OCTO_V1;
+  }
+  return api::MediaListener::OCTO_ANY;
+}
+
+void AddListener(const MediaListener& listener, api::MediaListener& message) {
+  message.set_name(listener.name);
+  message.set_address(listener.listen.address.bytes());
+  SetRange(listener.listen.ports, *message.mutable_ports());
+  message.set_nat(listener.nat == NatMode::kSource ? api::MediaListener::NAT_SOURCE
+                                                   : api::MediaListener::NAT_DESTINATION);
+  for (const std::string& bridge : listener.bridges) message.add_bridges(bridge);
+  message.set_bridge_first_port(listener.bridge_port);
+  message.set_new_sessions(listener.new_sessions);
+  AddPrefixes(listener.allow, *message.mutable_allow());
+  AddPrefixes(listener.deny, *message.mutable_deny());
+  if (!listener.octo) return;
+  message.set_kind(api::MediaListener::KIND_OCTO);
+  message.set_octo_version(Version(*listener.octo));
+}
+
 void FillServices(const Config& config, api::Snapshot& snapshot) {
   api::Timeouts& timeouts = *snapshot.mutable_timeouts();
   timeouts.set_idle_seconds(static_cast<uint32_t>(config.timeouts.idle.count()));
@@ -71,22 +108,24 @@ void FillServices(const Config& config, api::Snapshot& snapshot) {
   limits.set_sessions_per_source(config.limits.sessions_per_source);
   limits.set_unconfirmed(config.limits.unconfirmed);
   limits.set_hold_packets(config.limits.hold_packets);
+  limits.set_new_sessions(config.limits.new_sessions);
+  limits.set_new_sessions_per_prefix(config.limits.new_sessions_per_prefix);
   for (const Bridge& bridge : config.bridges) {
     api::Bridge& message = *snapshot.add_bridges();
     message.set_name(bridge.name);
     message.set_address(bridge.address.bytes());
     message.set_ufrag_prefix(bridge.ufrag_prefix);
   }
-  for (const MediaListener& listener : config.media) {
-    api::MediaListener& message = *snapshot.add_media();
-    message.set_name(listener.name);
-    message.set_address(listener.listen.address.bytes());
-    SetRange(listener.listen.ports, *message.mutable_ports());
-    message.set_nat(listener.nat == NatMode::kSource ? api::MediaListener::NAT_SOURCE
-                                                     : api::MediaListener::NAT_DESTINATION);
-    for (const std::string& bridge : listener.bridges) message.add_bridges(bridge);
-    message.set_bridge_first_port(listener.bridge_port);
+  for (const PlacedListener& placed : AllListeners(config)) {
+    AddListener(*placed.listener, *snapshot.add_media());
   }
+  if (config.outbound.addresses.empty()) return;
+  for (const Address& address : config.outbound.addresses) {
+    snapshot.mutable_nat()->add_outside_addresses(address.bytes());
+  }
+  api::Outbound& outbound = *snapshot.mutable_outbound();
+  for (const PortRange& ports : config.outbound.ports) SetRange(ports, *outbound.add_ports());
+  AddPrefixes(config.outbound.allow, *outbound.mutable_allow());
 }
 
 void AddRoute(const Prefix& to, const Address& gateway, uint32_t interface, api::Routing& routing) {

@@ -163,6 +163,7 @@ std::string Expected(const Key& key) {
 
 std::string ExpectedWhole(const Key& key) {
   if (!key.list) return Expected(key);
+  if (key.or_one) return fmt::format("{}, or a list of such", Expected(key));
   return fmt::format("a list, each element {}", Expected(key));
 }
 

@@ -25,7 +25,8 @@ std::string Text(const absl::Status& status) {
 
 bool SameSettings(const config::Config& a, const config::Config& b) {
   return a.dataplane == b.dataplane && a.timeouts == b.timeouts && a.limits == b.limits &&
-         a.bridges == b.bridges && a.media == b.media && a.admin == b.admin;
+         a.bridges == b.bridges && a.media == b.media && a.octo == b.octo &&
+         a.outbound == b.outbound && a.admin == b.admin;
 }
 
 }  // namespace
@@ -51,11 +52,9 @@ std::vector<std::string> AddressWarnings(const config::Config& config,
         key, address.text(), address.is_v4() ? "ARP" : "neighbour solicitations", address.text(),
         address.bits()));
   };
-  for (size_t i = 0; i < config.dataplane.nat_addresses.size(); ++i) {
-    check(fmt::format("dataplane.nat_addresses[{}]", i), config.dataplane.nat_addresses[i]);
-  }
-  for (size_t i = 0; i < config.media.size(); ++i) {
-    check(fmt::format("media[{}].listen", i), config.media[i].listen.address);
+  for (const config::PlacedAddress& nat : AllNatAddresses(config)) check(nat.path, nat.address);
+  for (const config::PlacedListener& placed : AllListeners(config)) {
+    check(placed.path + ".listen", placed.listener->listen.address);
   }
   return warnings;
 }

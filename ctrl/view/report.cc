@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
 
+#include "ctrl/config/config.h"
 #include "fmt/format.h"
 
 namespace bridgehead::view {
@@ -82,6 +83,7 @@ Json WorkerJson(const CounterTotals::WorkerTotal& worker) {
           {"sessions_unconfirmed", worker.sessions_unconfirmed},
           {"sessions_created", worker.sessions_created},
           {"sessions_expired", worker.sessions_expired},
+          {"sessions_displaced", worker.sessions_displaced},
           {"nat_ports_in_use", worker.nat_ports_in_use},
           {"nat_ports_quarantined", worker.nat_ports_quarantined},
           {"snapshot_id", worker.snapshot_id}};
@@ -97,7 +99,16 @@ Json TrafficJson(const CounterTotals::Traffic& traffic) {
           {"bytes_to_client", traffic.bytes_to_client}};
 }
 
-Json CountersJson(const CounterTotals& totals) {
+Json ListenerJson(const CounterTotals::Traffic& traffic,
+                  const std::optional<api::CtrlStatus>& ctrl) {
+  Json json = TrafficJson(traffic);
+  json["kind"] = TextOrNull(ListenerKind(traffic.name, ctrl));
+  json["refused"] = traffic.refused;
+  json["refused_ufrag"] = traffic.refused_ufrag;
+  return json;
+}
+
+Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStatus>& ctrl) {
   Json workers = Json::array();
   for (const auto& worker : totals.workers) workers.push_back(WorkerJson(worker));
   Json ports = Json::array();
@@ -112,7 +123,9 @@ Json CountersJson(const CounterTotals& totals) {
                      {"no_buffer", port.no_buffer}});
   }
   Json listeners = Json::array();
-  for (const auto& listener : totals.listeners) listeners.push_back(TrafficJson(listener));
+  for (const auto& listener : totals.listeners) {
+    listeners.push_back(ListenerJson(listener, ctrl));
+  }
   Json bridges = Json::array();
   for (const auto& bridge : totals.bridges) bridges.push_back(TrafficJson(bridge));
   return {{"relay_pid", totals.pid},
@@ -167,13 +180,32 @@ std::string AddressText(const std::string& bytes) {
   return text;
 }
 
+std::string ListenerKind(const std::string& name, const std::optional<api::CtrlStatus>& ctrl) {
+  // The configuration can not have a listener of this name.
+  if (name == config::kOutboundName) return name;
+  if (!ctrl) return "";
+  for (const api::MediaListener& listener : ctrl->media()) {
+    if (listener.name() != name) continue;
+    if (listener.kind() != api::MediaListener::KIND_OCTO) return "media";
+    switch (listener.octo_version()) {
+      case api::MediaListener::OCTO_V0:
+        return "octo v0";
+      case api::MediaListener::OCTO_V1:
+        return "octo v1";
+      default:
+        return "octo";
+    }
+  }
+  return "";
+}
+
 std::string StatusJson(const Inputs& inputs) {
   Json json;
   json["relay"] = inputs.relay ? RelayJson(*inputs.relay) : Json(nullptr);
   json["relay_error"] = TextOrNull(inputs.relay_error);
   json["ctrl"] = inputs.ctrl ? CtrlJson(*inputs.ctrl) : Json(nullptr);
   json["ctrl_error"] = TextOrNull(inputs.ctrl_error);
-  json["counters"] = inputs.counters ? CountersJson(*inputs.counters) : Json(nullptr);
+  json["counters"] = inputs.counters ? CountersJson(*inputs.counters, inputs.ctrl) : Json(nullptr);
   json["counters_error"] = TextOrNull(inputs.counters_error);
   return Print(json);
 }

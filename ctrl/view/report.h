@@ -50,6 +50,11 @@ std::string DropText(const std::string& label);
 // "10.0.0.1" from 4 bytes in network order, likewise IPv6 from 16; "" from anything else.
 std::string AddressText(const std::string& bytes);
 
+// What the listener that counters call `name` is: "media", "octo" (of any version), "octo v0",
+// "octo v1" or "outbound" (flows that bridges open); "" when the configuration, as far as it is
+// known, has none of that name.
+std::string ListenerKind(const std::string& name, const std::optional<api::CtrlStatus>& ctrl);
+
 // Pretty-printed, with a newline at the end.
 std::string StatusJson(const Inputs& inputs);
 std::string DropsJson(const CounterTotals& totals);

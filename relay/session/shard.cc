@@ -235,6 +235,7 @@ void SessionShard::Answered(Flow& flow) {
   Session& session = Session::Of(flow);
   session.to_bridge.state |= kAnswered;
   session.to_client.state |= kAnswered;
+  MakeCurrent(session.to_bridge);
 }
 
 void SessionShard::Confirm(Flow& flow) {
@@ -242,7 +243,6 @@ void SessionShard::Confirm(Flow& flow) {
   session.to_bridge.state |= kConfirmed;
   session.to_client.state |= kConfirmed;
   counters_.sessions_unconfirmed.Subtract(1);
-  MakeCurrent(session.to_bridge);
 }
 
 void SessionShard::MakeCurrent(Flow& to_bridge) {

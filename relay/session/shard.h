@@ -114,14 +114,14 @@ class SessionShard {
   //
   // `sibling`: the client already has a session on the listener, with another ufrag (RFC 8445
   // section 9: an ICE restart). Both live side by side: the new one is found by hash and ufrag
-  // together, until it is confirmed and takes the plain hash over.
+  // together, until its bridge answers and it takes the plain hash over.
   Drop Create(const NewSession& wanted, bool sibling, uint32_t now, const SessionTimeouts& timeouts,
               const SessionLimits& limits, Flow*& to_bridge);
 
-  // The bridge has answered, other than with a STUN error.
+  // The bridge has answered, other than with a STUN error: it knows the ufrag, and from now on its
+  // client's packets belong to this session.
   void Answered(Flow& flow);
-  // The client has sent after the bridge's answer: the session is confirmed, and the one that its
-  // client's packets belong to.
+  // The client has sent after the bridge's answer: it is where it says.
   void Confirm(Flow& flow);
   // Makes the session the one that its client's packets belong to, whatever their ufrag.
   void MakeCurrent(Flow& to_bridge);

@@ -91,9 +91,8 @@ const ListenerBridge* Outbound::BridgeAt(const Ipv6Address& address) const {
 }
 
 bool Outbound::Takes(uint16_t port) const {
-  return std::any_of(ports.begin(), ports.end(), [&](const Ports& range) {
-    return port >= range.first && port <= range.last;
-  });
+  return std::any_of(ports.begin(), ports.end(),
+                     [&](const Ports& range) { return port >= range.first && port <= range.last; });
 }
 
 const Listener* Snapshot::FindOctoOf(const Ipv6Address& bridge, uint16_t port) const {
@@ -261,6 +260,10 @@ absl::StatusOr<ListenerBridge> SnapshotBuilder::BuildBridge(const std::string& n
         "nat: destination NAT can not lead to \"{}\", which has an address of the other "
         "family",
         name));
+  }
+  if (listener.address.IsMapped() && !address->IsMapped()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "bridges: \"{}\" has an IPv6 address, which IPv4 clients can not be led to", name));
   }
   auto same_family = [&](const std::string& nat) {
     return (nat.size() == sizeof(uint32_t)) == address->IsMapped();

@@ -35,8 +35,8 @@ enum class BridgeState : uint8_t { kUp, kDraining, kDown };
 struct ListenerBridge {
   Ipv6Address address;  // either family
   Place place = kNoPlace;
-  uint16_t number = 0;       // in the counter segment
-  std::string ufrag_prefix;  // empty: any ufrag
+  uint16_t number = 0;                   // in the counter segment
+  std::string ufrag_prefix;              // empty: any ufrag
   BridgeState state = BridgeState::kUp;  // otherwise it takes no new sessions
   bool operator==(const ListenerBridge&) const = default;
 };

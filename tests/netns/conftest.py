@@ -23,8 +23,8 @@ def pytest_configure(config):
 
 
 # Quick runs have these with two workers only: calls are what they see in every mode.
-ONE_MODE_WHEN_QUICK = ("test_broken", "test_kernel", "test_lifecycle", "test_limits",
-                       "test_neighbours", "test_topologies", "test_vdev")
+ONE_MODE_WHEN_QUICK = ("test_bridges", "test_broken", "test_kernel", "test_lifecycle", "test_limits",
+                       "test_neighbours", "test_octo", "test_topologies", "test_vdev")
 
 
 def pytest_collection_modifyitems(items):

@@ -66,8 +66,9 @@ class Namespace:
                 file.write(str(value))
 
     def udp(self, address="0.0.0.0", port=0, timeout=3.0):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with self.entered():
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.bind((address, port))
         sock.settimeout(timeout)

@@ -106,9 +106,8 @@ def test_packet_without_udp_checksum_is_forwarded_without(lab):
 def test_icmp_error_about_no_relayed_packet(lab):
     client, bridge = lab.client_socket(), lab.bridge_socket()
     establish(lab, client, bridge)
-    address, port = client.getsockname()
-    quoted = Frame(source=PUBLIC, destination=address, source_port=10000, destination_port=port ^ 1,
-                   payload=b"x" * 20).build()[2:]  # no MAC addresses were given: EtherType only
+    quoted = Frame(source=PUBLIC, destination=client.getsockname()[0], source_port=10000,
+                   destination_port=9, payload=b"x" * 20).build()[2:]  # without MAC addresses
     frame = base(lab, protocol=1, body=icmp_error(quoted)).build()
     with lab.expect(received=1, forwarded=0, icmp_no_session=1):
         lab.raw(lab.client).send(frame)

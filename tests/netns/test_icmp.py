@@ -5,6 +5,7 @@ import socket
 
 import pytest
 import stun
+from frames import Frame, checksum
 from lab import BRIDGE, PUBLIC
 from test_media import establish
 
@@ -49,6 +50,7 @@ def test_path_mtu_discovery_through_the_relay(lab):
         client.recv(2048)
     assert failed.value.errno == errno.EMSGSIZE
     assert client.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1280
+    lab.client.ip("route", "flush", "cache")  # the lab is shared
 
 
 def sent_to_bridge(lab, client, bridge):
@@ -65,7 +67,6 @@ def sent_to_bridge(lab, client, bridge):
 
 def too_big(lab, quoted, mtu):
     """Fragmentation needed (RFC 1191), from the bridge's own address."""
-    from frames import Frame, checksum
     body = bytes([3, 4, 0, 0, 0, 0]) + mtu.to_bytes(2, "big") + quoted[:28]
     body = body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
     source = socket.inet_ntoa(quoted[12:16])

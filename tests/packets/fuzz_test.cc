@@ -45,23 +45,39 @@ Bytes Damage(Bytes frame, std::mt19937& random) {
   return frame;
 }
 
-class PacketsFuzzed : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(NatModes, PacketsFuzzed, testing::Bool());
+struct Way {
+  bool source_nat;
+  const Net& net;
+};
+
+class PacketsFuzzed : public testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(Ways, PacketsFuzzed,
+                         testing::Values(Way{true, kNet4}, Way{false, kNet4}, Way{true, kNet6},
+                                         Way{false, kNet6}, Way{true, kNet6To4}),
+                         [](const auto& way) {
+                           return std::string(way.param.source_nat ? "Source" : "Destination") +
+                                  way.param.net.name;
+                         });
 
 TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
+  const Net& net = GetParam().net;
+  auto client = [&](uint16_t port) {
+    return Frame().Eth(kGateway, kRelayWan).IP(net.client, net.listener).Udp(port, 10000);
+  };
   for (size_t workers : {1u, 2u}) {
-    for (uint32_t seed = 0; seed < 20; ++seed) {
-      WalkHarness harness(BasicSnapshot(GetParam()),
+    for (uint32_t seed = 0; seed < 10; ++seed) {
+      WalkHarness harness(BasicSnapshot(GetParam().source_nat, net),
                           {.workers = workers, .partial_checksums = seed % 2 == 1});
       std::mt19937 random(seed);
-      Frame quoted = Frame().Eth().IPv4("198.51.100.10", "203.0.113.7").Udp(10000, 40000);
+      Frame quoted = Frame().Eth().IP(net.listener, net.client).Udp(10000, 40000);
+      Frame answer = Frame().Eth(kBridge, kRelayLan);
       const std::vector<Bytes> seeds = {
-          Client(40000).Payload(StunRequest()).Build(),
-          Client(40000).Vlan(5).Payload(StunRequest("a:b", false)).Build(),
-          Client(40000).PartialUdpChecksum().Payload(StunRequest()).Build(),
-          Client(40001).Payload("media").Build(),
-          Client(40002).Icmp(3, 4).Quote(quoted).Build(),
-          Frame().Eth(kBridge, kRelayLan).IPv4("10.8.0.11", "10.8.0.2").Udp(10000, 30000).Build(),
+          client(40000).Payload(StunRequest()).Build(),
+          client(40000).Vlan(5).Payload(StunRequest("a:b", false)).Build(),
+          client(40000).PartialUdpChecksum().Payload(StunRequest()).Build(),
+          client(40001).Payload("media").Build(),
+          client(40002).Icmp(3, 4).Quote(quoted).Build(),
+          answer.IP(net.bridge, net.nat).Udp(10000, 30000).Build(),
       };
       ASSERT_EQ(harness.Send(kWan, seeds[0]).verdict, Verdict::kTransmit);
       std::vector<Bytes> frames;
@@ -78,10 +94,44 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
       ASSERT_EQ(verdicts[Verdict::kTransmit] + verdicts[Verdict::kDrop] + verdicts[Verdict::kHold],
                 frames.size());
       EXPECT_GT(verdicts[Verdict::kDrop], frames.size() / 4);
-      EXPECT_EQ(harness.Send(kWan, Client(40000).Payload("still here").Build()).verdict,
+      EXPECT_EQ(harness.Send(kWan, client(40000).Payload("still here").Build()).verdict,
                 Verdict::kTransmit);
     }
   }
+}
+
+// ICMP errors whose own checksum is right, about packets of a session or nearly so: what the quoted
+// packet says about itself can not be trusted.
+class PacketsFuzzedIcmp : public testing::TestWithParam<Net> {};
+INSTANTIATE_TEST_SUITE_P(Nets, PacketsFuzzedIcmp, testing::Values(kNet4, kNet6, kNet6To4),
+                         [](const auto& net) { return std::string(net.param.name); });
+
+TEST_P(PacketsFuzzedIcmp, WhateverIsQuoted) {
+  const Net& net = GetParam();
+  WalkHarness harness(BasicSnapshot(true, net), {});
+  std::mt19937 random(7);
+  Frame client = Frame().Eth(kGateway, kRelayWan).IP(net.client, net.listener).Udp(40000, 10000);
+  Outcome up = harness.Send(kWan, client.Payload(StunRequest()).Build());
+  ASSERT_EQ(up.verdict, Verdict::kTransmit);
+  const Bytes to_bridge(up.frame.begin() + 14, up.frame.end());
+  Frame down = Frame().IP(net.listener, net.client).Udp(10000, 40000).PayloadSize(1000);
+  const Bytes to_client = down.Build();
+  size_t translated = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const bool from_bridge = random() % 2 == 0;
+    Bytes quoted = from_bridge ? to_bridge : to_client;
+    // Half of them only cut, so that the translation is reached.
+    quoted = random() % 2 == 0 ? Damage(quoted, random) : quoted;
+    quoted.resize(std::min<size_t>(quoted.size(), random() % 1400));
+    Frame error = from_bridge ? Frame().Eth(kBridge, kRelayLan).IP(net.bridge, net.nat)
+                              : Frame().Eth(kGateway, kRelayWan).IP(net.client, net.listener);
+    error.Icmp(static_cast<uint8_t>(random() % 14), static_cast<uint8_t>(random() % 6),
+               static_cast<uint32_t>(random()));
+    Outcome out = harness.Send(from_bridge ? kLan : kWan, error.Payload(quoted).Build());
+    ASSERT_EQ(out.verdict == Verdict::kDrop, out.drop != Drop::kNone);
+    translated += out.verdict == Verdict::kTransmit;
+  }
+  EXPECT_GT(translated, 1000u);
 }
 
 // Pure noise behind a valid IP and UDP header: only STUN gets in.

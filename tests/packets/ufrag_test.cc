@@ -102,7 +102,7 @@ TEST_P(PacketsUfrag, UnknownPrefixIsANamedDropOfTheListener) {
   EXPECT_EQ(refused, 6u);
 }
 
-TEST_P(PacketsUfrag, RestartOnAnotherBridgeLivesBesideTheOldSessionUntilItIsConfirmed) {
+TEST_P(PacketsUfrag, RestartOnAnotherBridgeLivesBesideTheOldSessionUntilItIsAnswered) {
   Outcome first = Ask("jvb1/old:x");
   Answer(net().bridge, SourcePort(first));
   EXPECT_EQ(To(SendMedia()), kBridge);
@@ -115,9 +115,6 @@ TEST_P(PacketsUfrag, RestartOnAnotherBridgeLivesBesideTheOldSessionUntilItIsConf
   EXPECT_EQ(To(Ask("jvb1/old:x")), kBridge);
   EXPECT_EQ(Answer(net().bridge, SourcePort(first)).verdict, Verdict::kTransmit);
   EXPECT_EQ(Answer(SecondAddress(), SourcePort(second)).verdict, Verdict::kTransmit);
-  // The first packet of the new session after that takes the client over.
-  EXPECT_EQ(To(SendMedia()), kBridge);
-  EXPECT_EQ(To(Ask("jvb2/new:x")), kSecondBridge);
   EXPECT_EQ(To(SendMedia()), kSecondBridge);
   EXPECT_EQ(To(Ask("jvb1/old:x")), kBridge);
   EXPECT_EQ(Answer(net().bridge, SourcePort(first)).verdict, Verdict::kTransmit);
@@ -150,7 +147,6 @@ TEST_P(PacketsUfrag, RestartOnTheSameBridgeGetsAFreshUpstreamPort) {
   EXPECT_EQ(SourcePort(Ask("jvb1/new:x")), SourcePort(second));
   EXPECT_EQ(SourcePort(Ask("jvb1/old:x")), SourcePort(first));
   Answer(net().bridge, SourcePort(second));
-  Ask("jvb1/new:x");
   EXPECT_EQ(SourcePort(SendMedia()), SourcePort(second));
   EXPECT_EQ(Active(), 2u);
 }
@@ -171,7 +167,7 @@ TEST_P(PacketsUfrag, SessionLeftBesideAnEndedOneTakesOver) {
   Answer(SecondAddress(), SourcePort(second));
   Ask("jvb2/new:x");
   Answer(net().bridge, SourcePort(first));
-  Ask("jvb1/old:x");  // confirmed last: it is the client's current session
+  Ask("jvb1/old:x");  // answered last: it is the client's current session
   EXPECT_EQ(To(SendMedia()), kBridge);
   // Only the second one is kept alive, by its bridge.
   for (int i = 0; i < 4; ++i) {

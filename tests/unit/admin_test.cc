@@ -43,6 +43,10 @@ TEST(AdminMetrics, EveryDropReasonAndLabel) {
   (*segment)->worker(1).drops[DropIndex(Drop::kNotStun)].Add(5);
   (*segment)->worker(1).ports[0].rx_bytes.Add(77);
   (*segment)->worker(0).bridges[0].bytes_to_client.Add(88);
+  (*segment)->worker(0).listeners[0].refused.Add(9);
+  (*segment)->worker(1).listeners[0].refused.Add(2);
+  (*segment)->worker(1).listeners[0].refused_ufrag.Add(1);
+  (*segment)->worker(1).sessions_displaced.Add(6);
 
   CounterSource source(path);
   StatusBoard board;
@@ -60,6 +64,13 @@ TEST(AdminMetrics, EveryDropReasonAndLabel) {
       text,
       HasSubstr("bridgehead_bridge_bytes_total{bridge=\"jvb1\",direction=\"to_client\"} 88\n"));
   EXPECT_THAT(text, HasSubstr("bridgehead_relay_connected 0\n"));
+  for (const char* line :
+       {"bridgehead_listener_refused_packets_total{listener=\"meet \\\"quoted\\\"\\\\\"} 11\n",
+        "bridgehead_listener_refused_ufrag_packets_total{listener=\"meet \\\"quoted\\\"\\\\\"} 1\n",
+        "bridgehead_sessions_displaced_total{worker=\"0\"} 0\n",
+        "bridgehead_sessions_displaced_total{worker=\"1\"} 6\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
 }
 
 TEST(AdminMetrics, OfARelayThatIsGoneOnlyWhatItCounted) {

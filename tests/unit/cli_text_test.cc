@@ -79,7 +79,7 @@ CounterTotals MakeTotals() {
   for (const DropInfo& info : kDropInfo) totals.drops.push_back({std::string(info.label), 0});
   totals.drops[DropIndex(Drop::kNotStun)].packets = 18;
   totals.ports.push_back({"wan", 10000, 2'000'000, 9980, 1'990'000, 0, 0, true});
-  CounterTotals::Traffic traffic{"meet", 5000, 1'000'000, 4980, 990'000, 3, 2};
+  CounterTotals::Traffic traffic{"meet", 5000, 1'000'000, 4980, 990'000, 3, 2, 41, 17};
   totals.listeners.push_back(traffic);
   traffic.name = "jvb1";
   totals.bridges.push_back(traffic);
@@ -183,6 +183,52 @@ TEST(CliText, RemovedListenerIsCalledSo) {
   EXPECT_THAT(StatusText(inputs, 0), Not(HasSubstr("(removed)"))) << "nobody knows";
   inputs.ctrl.emplace();
   EXPECT_THAT(StatusText(inputs, 0), HasSubstr("meet      (removed)"));
+}
+
+TEST(CliText, ListenersOfEachKind) {
+  view::Inputs inputs;
+  inputs.counters = MakeTotals();
+  inputs.counters->total.sessions_displaced = 1234;
+  auto& listeners = inputs.counters->listeners;
+  for (const char* name : {"fleet", "old", "new", "gone", "outbound"}) {
+    listeners.push_back(listeners[0]);
+    listeners.back().name = name;
+  }
+  api::CtrlStatus& ctrl = inputs.ctrl.emplace();
+  const auto add = [&](const char* name, api::MediaListener::Kind kind,
+                       api::MediaListener::OctoVersion version) {
+    api::MediaListener& listener = *ctrl.add_media();
+    listener.set_name(name);
+    listener.set_address(std::string("\xc6\x33\x64\x0a", 4));
+    listener.mutable_ports()->set_first(4096);
+    listener.mutable_ports()->set_last(4096);
+    listener.set_kind(kind);
+    listener.set_octo_version(version);
+  };
+  add("meet", api::MediaListener::KIND_MEDIA, api::MediaListener::OCTO_ANY);
+  add("fleet", api::MediaListener::KIND_OCTO, api::MediaListener::OCTO_ANY);
+  add("old", api::MediaListener::KIND_OCTO, api::MediaListener::OCTO_V0);
+  add("new", api::MediaListener::KIND_OCTO, api::MediaListener::OCTO_V1);
+  std::string text = StatusText(inputs, 1000);
+  for (const char* row : {"LISTENER  ADDRESS             KIND      SESSIONS ",
+                          "meet      198.51.100.10:4096  media            2 ",
+                          "fleet     198.51.100.10:4096  octo             2 ",
+                          "old       198.51.100.10:4096  octo v0          2 ",
+                          "new       198.51.100.10:4096  octo v1          2 ",
+                          "gone      (removed)                            2 ",
+                          "outbound                      outbound         2 ",
+                          " REFUSED  UNKNOWN UFRAG\n", "      41             17\n"}) {
+    EXPECT_THAT(text, HasSubstr(row));
+  }
+  EXPECT_THAT(text, HasSubstr(" expired (1,234 to make room), "));
+  auto counters = nlohmann::json::parse(view::StatusJson(inputs))["counters"];
+  EXPECT_EQ(counters["total"]["sessions_displaced"], 1234);
+  EXPECT_EQ(counters["listeners"][0]["kind"], "media");
+  EXPECT_EQ(counters["listeners"][0]["refused"], 41);
+  EXPECT_EQ(counters["listeners"][0]["refused_ufrag"], 17);
+  EXPECT_EQ(counters["listeners"][3]["kind"], "octo v1");
+  EXPECT_TRUE(counters["listeners"][4]["kind"].is_null());
+  EXPECT_EQ(counters["listeners"][5]["kind"], "outbound");
 }
 
 TEST(CliText, BridgesWithAndWithoutCounters) {

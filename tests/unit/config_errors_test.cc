@@ -45,12 +45,20 @@ limits:
   sessions_per_source: 1000
   unconfirmed: 4000
   hold_packets: 60
+  new_sessions: 900
+  new_sessions_per_prefix: 90
 bridges:
   - {name: jvb1, address: 10.8.0.11}
   - {name: jvb2, address: 10.8.0.12, ufrag_prefix: jvb2/}
 media:
-  - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1]}
+  - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1], new_sessions: 500, allow: [192.0.2.0/24, "2001:db8::/32"], deny: [192.0.2.128/25]}
   - {name: direct, listen: "198.51.100.11:10000-10050", nat: destination, bridges: [jvb2], bridge_port: 12000}
+octo:
+  - {name: fleet, listen: "198.51.100.10:4096", bridge: jvb1, bridge_port: 4097, version: 1, allow: [203.0.113.0/24], deny: [203.0.113.7/32]}
+outbound:
+  addresses: [198.51.100.77]
+  ports: [11000, 12000-12010]
+  allow: [203.0.112.0/24]
 admin:
   listen: 127.0.0.1:9100
 )";
@@ -170,11 +178,17 @@ const std::vector<Case>& Cases() {
       {"idle: 300s\n  unconfirmed: 10s", "idle: 2m\n  unconfirmed: 130s", "timeouts.unconfirmed",
        "got 130s, expected at most timeouts.idle", "130s"},
       {"quarantine: 2m", "quarantine: 2h", "timeouts.quarantine", "got 2h", "2h"},
-      {"  sessions_per_source: 1000\n  unconfirmed: 4000\n  hold_packets: 60\n", "  - 5\n",
-       "limits", "got a list", "limits"},
+      {"  sessions_per_source: 1000\n  unconfirmed: 4000\n  hold_packets: 60\n  new_sessions: "
+       "900\n  "
+       "new_sessions_per_prefix: 90\n",
+       "  - 5\n", "limits", "got a list", "limits"},
       {"sessions_per_source: 1000", "sessions_per_source: 0", "limits.sessions_per_source", "got 0",
        "0"},
       {"unconfirmed: 4000", "unconfirmed: -1", "limits.unconfirmed", "got \"-1\"", "-1"},
+      {"unconfirmed: 4000", "unconfirmed: 65537", "limits.unconfirmed", "got 65537", "65537"},
+      {"new_sessions: 900", "new_sessions: 1000001", "limits.new_sessions", "got 1000001", "1"},
+      {"new_sessions_per_prefix: 90", "new_sessions_per_prefix: many",
+       "limits.new_sessions_per_prefix", "got \"many\"", "many"},
       {"hold_packets: 60", "hold_packets: 4097", "limits.hold_packets", "got 4097", "4097"},
       {"hold_packets: 60", "hold_packet: 60", "limits.hold_packet", "got an unknown key",
        "hold_packet"},
@@ -222,8 +236,72 @@ const std::vector<Case>& Cases() {
       {"bridge_port: 12000", "bridge_port: 0", "media[1].bridge_port", "got 0", "0"},
       {"bridge_port: 12000", "bridge_port: 65500", "media[1].bridge_port", "got 65500 for 51 ports",
        "65500"},
-      {"nat: source, bridges: [jvb1]}", "nat: destination, bridges: [jvb2], bridge_port: 12050}",
+      {"nat: source, bridges: [jvb1],", "nat: destination, bridges: [jvb2], bridge_port: 12050,",
        "media[1].bridge_port", "got 10.8.0.12:12000-12050", "12000"},
+      {"new_sessions: 500", "new_sessions: -5", "media[0].new_sessions", "got \"-5\"", "-5"},
+      {"allow: [192.0.2.0/24,", "allow: [192.0.2.0,", "media[0].allow[0]", "got \"192.0.2.0\"",
+       "192.0.2.0"},
+      {"allow: [192.0.2.0/24,", "allow: [192.0.2.1/24,", "media[0].allow[0]",
+       "got 192.0.2.1/24, expected 192.0.2.0/24: host bits", "192.0.2.1"},
+      {"allow: [192.0.2.0/24,", "allow: [\"2001:db8:0::/32\",", "media[0].allow[1]",
+       "got 2001:db8::/32 a second time", "\"2001:db8::"},
+      {"deny: [192.0.2.128/25]", "deny: [192.0.2.0/25, 192.0.2.0/24]", "media[0].deny[1]",
+       "got 192.0.2.0/24, which media[0].allow has", "192.0.2.0/24]"},
+      {"deny: [192.0.2.128/25]", "deny: 192.0.2.128/25", "media[0].deny", "got \"192.0.2.128/25\"",
+       "192"},
+      // octo
+      {"octo:\n  - {name", "octo:\n    {name", "octo", "got a group of keys", "octo"},
+      {"name: fleet", "name: fleet!", "octo[0].name", "got \"fleet!\"", "fleet!"},
+      {"name: fleet", "name: direct", "octo[0].name", "got \"direct\", which media[1]", "direct"},
+      {"name: fleet", "name: outbound", "octo[0].name", "got \"outbound\", which counters",
+       "outbound"},
+      {"name: meet", "name: outbound", "media[0].name", "got \"outbound\", which counters",
+       "outbound"},
+      {"198.51.100.10:4096", "198.51.100.10", "octo[0].listen", "got \"198.51.100.10\"", "\"198"},
+      {"198.51.100.10:4096", "198.51.100.10:9000-11000", "octo[0].listen",
+       "got 198.51.100.10:9000-11000, expected ports that media[0] (198.51.100.10:10000)", "\"198"},
+      {"198.51.100.10:4096", "198.51.100.77:20000", "octo[0].listen",
+       "got 198.51.100.77:20000, expected ports outside dataplane.nat_ports (20000-59999): the "
+       "address is in outbound.addresses too",
+       "\"198"},
+      {"198.51.100.10:4096", "[2001:db8::10]:4096", "octo[0].bridge",
+       "got \"jvb1\" at 10.8.0.11, expected a bridge with an IPv6 address: octo keeps the client's",
+       "jvb1"},
+      {"bridge: jvb1", "bridge: jvb3", "octo[0].bridge", "got \"jvb3\", expected the name", "jvb3"},
+      {"bridge: jvb1,", "bridge: [jvb1],", "octo[0].bridge", "got a list", "bridge"},
+      {"bridge_port: 4097", "bridge_port: 65536", "octo[0].bridge_port", "got 65536", "65536"},
+      {"bridge: jvb1, bridge_port: 4097", "bridge: jvb2, bridge_port: 12050", "octo[0].bridge_port",
+       "got 10.8.0.12:12050, expected ports at the bridge that media[1]", "12050"},
+      {"version: 1", "version: 2", "octo[0].version", "got \"2\", expected any or 0 or 1", "2"},
+      {" allow: [203.0.113.0/24],", "", "octo[0].allow", "got nothing", ""},
+      {"allow: [203.0.113.0/24]", "allow: []", "octo[0].allow", "got a list of 0", "allow"},
+      {"allow: [203.0.113.0/24]", "allow: [203.0.113.1/24]", "octo[0].allow[0]",
+       "got 203.0.113.1/24, expected 203.0.113.0/24", "203"},
+      {"deny: [203.0.113.7/32]", "deny: [203.0.113.0/24]", "octo[0].deny[0]",
+       "got 203.0.113.0/24, which octo[0].allow has", "203"},
+      {"deny: [203.0.113.7/32]", "deny: all", "octo[0].deny", "got \"all\"", "all"},
+      // outbound
+      {"outbound:\n  addresses: [198.51.100.77]\n  ports: [11000, 12000-12010]\n  allow: "
+       "[203.0.112.0/24]\n",
+       "outbound: on\n", "outbound", "got \"on\"", "on"},
+      {"  addresses: [198.51.100.77]\n", "", "outbound.addresses",
+       "got nothing, expected the addresses that others see", ""},
+      {"[198.51.100.77]", "[]", "outbound.addresses", "got a list of 0", "addresses"},
+      {"[198.51.100.77]", "[198.51.100.77, 198.51.100.77]", "outbound.addresses[1]",
+       "got 198.51.100.77 a second time", "198.51.100.77]"},
+      {"[198.51.100.77]", "[127.0.0.1]", "outbound.addresses[0]", "got 127.0.0.1, a loop", "127"},
+      {"[198.51.100.77]", "[10.8.0.11]", "bridges[0].address",
+       "got 10.8.0.11, which is in outbound.addresses too", "10.8.0.11"},
+      {"198.51.100.10:10000", "198.51.100.77:20000", "media[0].listen",
+       "got 198.51.100.77:20000, expected ports outside dataplane.nat_ports", "\"198"},
+      {"[11000, 12000-12010]", "0", "outbound.ports", "got \"0\", expected a port or ports", "0"},
+      {"[11000, 12000-12010]", "[]", "outbound.ports", "got a list of 0", "ports"},
+      {"[11000, 12000-12010]", "[11000, 12-x]", "outbound.ports[1]", "got \"12-x\"", "12-x"},
+      {"[203.0.112.0/24]", "[203.0.112.9/24]", "outbound.allow[0]",
+       "got 203.0.112.9/24, expected 203.0.112.0/24", "203"},
+      {"[203.0.112.0/24]", "[203.0.112.0/24, 203.0.112.0/24]", "outbound.allow[1]",
+       "got 203.0.112.0/24 a second time", "203.0.112.0/24]"},
+      {"[203.0.112.0/24]", "any", "outbound.allow", "got \"any\"", "any"},
       // admin
       {"admin:\n  listen: 127.0.0.1:9100", "admin: off", "admin", "got \"off\"", "off"},
       {"listen: 127.0.0.1:9100", "listen: 9100", "admin.listen", "got \"9100\"", "9100"},
@@ -305,9 +383,61 @@ TEST(ConfigErrors, TheLineIsExact) {
       "a.yaml:1:1: bridges: got nothing, expected a list, each element a group of keys: name, "
       "address, ufrag_prefix\n"
       "a.yaml:1:1: media: got nothing, expected a list, each element a group of keys: name, "
-      "listen, "
-      "nat, bridges, bridge_port\n"
+      "listen, nat, bridges, bridge_port, new_sessions, allow, deny\n"
       "a.yaml:2:13: dataplane.workers[0]: got \"x\", expected an integer from 0 to 1023");
+}
+
+TEST(ConfigErrors, NamesThatOctoListenersGetAreChecked) {
+  std::string text = kBase;
+  text.replace(text.find("outbound:"), 0,
+               "  - {listen: \"198.51.100.10:4101\", bridge: jvb1, allow: [203.0.113.0/24]}\n"
+               "  - {listen: \"198.51.100.10:4102\", bridge: jvb1, allow: [203.0.113.0/24]}\n");
+  const CheckResult result = CheckText(text, "t.yaml");
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(result.errors[0].key, "octo[2].name");
+  EXPECT_EQ(result.errors[0].message,
+            "got \"octo-jvb1\", which octo[1] has already, expected another name");
+
+  const std::string name(60, 'b');
+  text = kBase;
+  text.replace(text.find("name: fleet, "), 13, "");
+  for (size_t at = 0; (at = text.find("jvb1", at)) != std::string::npos; at += name.size()) {
+    text.replace(at, 4, name);
+  }
+  const CheckResult longer = CheckText(text, "t.yaml");
+  ASSERT_EQ(longer.errors.size(), 1u);
+  EXPECT_EQ(longer.errors[0].key, "octo[0].name");
+  EXPECT_THAT(longer.errors[0].message, testing::StartsWith("got nothing, and \"octo-bbb"));
+}
+
+TEST(ConfigErrors, ListenersAreCountedTogether) {
+  std::string text = kBase;
+  std::string more;
+  for (int i = 0; i < 253; i++) {
+    more += "  - {name: o" + std::to_string(i) +
+            ", listen: \"198.51.100.12:" + std::to_string(10000 + i) +
+            "\", bridge: jvb1, allow: [203.0.113.0/24]}\n";
+  }
+  text.replace(text.find("outbound:"), 0, more);
+  const CheckResult result = CheckText(text, "t.yaml");
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(result.errors[0].key, "octo");
+  EXPECT_THAT(result.errors[0].message, testing::StartsWith("got 257 listeners"));
+}
+
+TEST(ConfigErrors, OutboundAddressesAloneNeedAPortForEachWorker) {
+  const std::string text = R"(dataplane:
+  workers: [1, 2]
+  nat_ports: 20000
+  ports: [{name: wan, device: eth0}]
+bridges: [{name: jvb1, address: 10.8.0.11}]
+media: [{name: meet, listen: "198.51.100.10:10000", nat: destination, bridges: [jvb1]}]
+)";
+  EXPECT_TRUE(CheckText(text, "t.yaml").ok());
+  const CheckResult result = CheckText(text + "outbound: {addresses: [198.51.100.77]}\n", "t.yaml");
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(result.errors[0].key, "dataplane.nat_ports");
+  EXPECT_EQ(result.errors[0].message, "got 1 ports, expected at least 2: one for each worker");
 }
 
 TEST(ConfigErrors, ControlCharactersOfTheFileAreNotEchoed) {
@@ -363,7 +493,7 @@ TEST(ConfigWarnings, AreApartFromErrors) {
   for (const Warning& w : std::vector<Warning>{
            {"idle: 300s", "idle: 119s", "timeouts.idle"},
            {"quarantine: 2m", "quarantine: 60s", "timeouts.quarantine"},
-           {"unconfirmed: 4000", "unconfirmed: 70000", "limits.unconfirmed"},
+           {"max_sessions: 65536", "max_sessions: 2048", "limits.unconfirmed"},
            {"127.0.0.1:9100", "0.0.0.0:9100", "admin.listen"},
            {"127.0.0.1:9100", "\"[::]:9100\"", "admin.listen"},
            {"nat: source, bridges: [jvb1]", "nat: destination, bridges: [jvb1]",

@@ -14,6 +14,7 @@
 
 #include "ctrl/config/config.h"
 #include "ctrl/config/host.h"
+#include "ctrl/config/listen.h"
 #include "ctrl/config/to_snapshot.h"
 
 namespace bridgehead::config {
@@ -270,6 +271,34 @@ TEST_F(HostForRelayTest, AddressesAreOnAnInterface) {
   EXPECT_THAT(Warning(), HasSubstr("media[1].listen: got 198.51.100.11, which no interface"));
 }
 
+TEST_F(HostForRelayTest, AddressesOfBothFamiliesAreOnAnInterface) {
+  config_.media[0].listen = *Endpoint::Parse("[2001:db8::10]:10000");
+  EXPECT_THAT(Warning(), HasSubstr("nobody answers neighbour solicitations for it; expected it on "
+                                   "one (ip address add 2001:db8::10/128 dev ...)"));
+  kernel_.push_back(At("2001:db8::10"));
+  EXPECT_TRUE(Check().warnings.empty());
+}
+
+TEST_F(HostForRelayTest, AdminAddressIsTriedInBothFamilies) {
+  sources_.try_to_listen = nullptr;
+  for (const char* text : {"127.0.0.1:1", "[::1]:1"}) {
+    config_.admin.listen = Endpoint::Parse(text);
+    uint16_t port = 20000;
+    int fd = -1;
+    while (fd < 0 && port < 20100) {
+      ++port;
+      config_.admin.listen->ports = {port, port};
+      fd = ListenOn(*config_.admin.listen);
+    }
+    ASSERT_GE(fd, 0) << text;
+    EXPECT_THAT(Warning(), HasSubstr("where a program listens already")) << text;
+    close(fd);
+    EXPECT_TRUE(Check().warnings.empty()) << text;
+  }
+  config_.admin.listen = Endpoint::Parse("[2001:db8:ffff::77]:9100");
+  EXPECT_THAT(Error(), HasSubstr("expected an address that an interface of this machine has"));
+}
+
 TEST_F(HostForRelayTest, AdminAddressIsFree) {
   listen_error_ = EADDRINUSE;
   EXPECT_EQ(Warning(),
@@ -309,6 +338,8 @@ TEST(ConfigSnapshot, SaysEverything) {
   EXPECT_EQ(snapshot.limits().sessions_per_source(), 1024u);
   EXPECT_EQ(snapshot.limits().unconfirmed(), 4096u);
   EXPECT_EQ(snapshot.limits().hold_packets(), 64u);
+  EXPECT_EQ(snapshot.limits().new_sessions(), 1000u);
+  EXPECT_EQ(snapshot.limits().new_sessions_per_prefix(), 200u);
   ASSERT_EQ(snapshot.bridges_size(), 1);
   EXPECT_EQ(snapshot.bridges(0).name(), "jvb1");
   EXPECT_EQ(snapshot.bridges(0).address(), std::string("\x0a\x08\x00\x0b", 4));
@@ -357,6 +388,102 @@ media: [{name: meet, listen: "[2001:db8::10]:10000", nat: source, bridges: [jvb2
   EXPECT_EQ(routing.routes(1).prefix_length(), 0u);
   EXPECT_EQ(routing.routes(1).gateway(), bytes("fd00:8::fe"));
   EXPECT_EQ(routing.neighbours(0).address(), bytes("fd00:8::fe"));
+}
+
+// As the file writes them.
+std::vector<std::string> Texts(const google::protobuf::RepeatedPtrField<api::Prefix>& prefixes) {
+  std::vector<std::string> texts;
+  for (const api::Prefix& prefix : prefixes) {
+    texts.push_back(Prefix{Address::FromBytes(prefix.address()).value_or(Address()),
+                           static_cast<uint8_t>(prefix.length())}
+                        .text());
+  }
+  return texts;
+}
+
+TEST(ConfigSnapshot, AdmissionOfAListener) {
+  std::string text = kText;
+  text += "limits: {new_sessions: 0, new_sessions_per_prefix: 7}\n";
+  text.replace(text.find("nat: source,"), 12,
+               "nat: source, new_sessions: 9, allow: [192.0.2.0/24, \"::/0\"], "
+               "deny: [\"2001:db8:6::/48\"],");
+  const api::Snapshot snapshot = ToSnapshot(*ParseConfig(text, "t.yaml"), 1);
+  EXPECT_EQ(snapshot.limits().new_sessions(), 0u);
+  EXPECT_EQ(snapshot.limits().new_sessions_per_prefix(), 7u);
+  EXPECT_EQ(snapshot.media(0).new_sessions(), 9u);
+  EXPECT_THAT(Texts(snapshot.media(0).allow()), ElementsAre("192.0.2.0/24", "::/0"));
+  EXPECT_THAT(Texts(snapshot.media(0).deny()), ElementsAre("2001:db8:6::/48"));
+  EXPECT_EQ(snapshot.media(1).new_sessions(), 0u);
+  EXPECT_EQ(snapshot.media(1).allow_size() + snapshot.media(1).deny_size(), 0);
+}
+
+constexpr char kOctoAndOutbound[] = R"(octo:
+  - {listen: "198.51.100.10:4096-4097", bridge: jvb1, allow: [203.0.113.0/24], deny: [203.0.113.7/32]}
+  - {name: old, listen: "198.51.100.10:4098", bridge: jvb1, bridge_port: 5000, version: 0, allow: [203.0.113.0/24]}
+  - {name: new, listen: "198.51.100.10:4099", bridge: jvb1, version: 1, allow: [203.0.113.0/24]}
+outbound: {addresses: [198.51.100.77, 10.8.0.2], ports: [10000, 11000-11010], allow: [203.0.113.0/24]}
+)";
+
+TEST(ConfigSnapshot, OctoListenersFollowThoseOfMedia) {
+  const api::Snapshot snapshot =
+      ToSnapshot(*ParseConfig(std::string(kText) + kOctoAndOutbound, "t.yaml"), 1);
+  ASSERT_EQ(snapshot.media_size(), 5);
+  EXPECT_EQ(snapshot.media(1).kind(), api::MediaListener::KIND_MEDIA);
+  const api::MediaListener& octo = snapshot.media(2);
+  EXPECT_EQ(octo.name(), "octo-jvb1");
+  EXPECT_EQ(octo.kind(), api::MediaListener::KIND_OCTO);
+  EXPECT_EQ(octo.nat(), api::MediaListener::NAT_DESTINATION);
+  EXPECT_EQ(octo.address(), std::string("\xc6\x33\x64\x0a", 4));
+  EXPECT_EQ(octo.ports().first(), 4096u);
+  EXPECT_EQ(octo.ports().last(), 4097u);
+  EXPECT_EQ(octo.bridge_first_port(), 4096u);
+  EXPECT_THAT(octo.bridges(), ElementsAre("jvb1"));
+  EXPECT_EQ(octo.octo_version(), api::MediaListener::OCTO_ANY);
+  EXPECT_THAT(Texts(octo.allow()), ElementsAre("203.0.113.0/24"));
+  EXPECT_THAT(Texts(octo.deny()), ElementsAre("203.0.113.7/32"));
+  EXPECT_EQ(snapshot.media(3).name(), "old");
+  EXPECT_EQ(snapshot.media(3).bridge_first_port(), 5000u);
+  EXPECT_EQ(snapshot.media(3).octo_version(), api::MediaListener::OCTO_V0);
+  EXPECT_EQ(snapshot.media(4).octo_version(), api::MediaListener::OCTO_V1);
+}
+
+TEST(ConfigSnapshot, OutboundIsOffWithoutAddresses) {
+  const api::Snapshot off = ToSnapshot(*ParseConfig(kText, "t.yaml"), 1);
+  EXPECT_EQ(off.nat().outside_addresses_size(), 0);
+  EXPECT_FALSE(off.has_outbound());
+
+  const Config config = *ParseConfig(std::string(kText) + kOctoAndOutbound, "t.yaml");
+  const api::Snapshot on = ToSnapshot(config, 1);
+  EXPECT_THAT(on.nat().addresses(), ElementsAre(std::string("\x0a\x08\x00\x02", 4)));
+  EXPECT_THAT(on.nat().outside_addresses(),
+              ElementsAre(std::string("\xc6\x33\x64\x4d", 4), std::string("\x0a\x08\x00\x02", 4)));
+  ASSERT_EQ(on.outbound().ports_size(), 2);
+  EXPECT_EQ(on.outbound().ports(1).first(), 11000u);
+  EXPECT_EQ(on.outbound().ports(1).last(), 11010u);
+  EXPECT_THAT(Texts(on.outbound().allow()), ElementsAre("203.0.113.0/24"));
+  // The ports of an address that is in both lists exist once.
+  EXPECT_EQ(EstimateMemory(config).nat_ports,
+            2 * EstimateMemory(*ParseConfig(kText, "t")).nat_ports);
+
+  for (const char* ports : {"", ", ports: 10000", ", ports: [10000]"}) {
+    const auto text = std::string(kText) + "outbound: {addresses: [198.51.100.77]" + ports + "}\n";
+    const api::Snapshot one = ToSnapshot(*ParseConfig(text, "t.yaml"), 1);
+    ASSERT_EQ(one.outbound().ports_size(), 1) << ports;
+    EXPECT_EQ(one.outbound().ports(0).first(), 10000u);
+    EXPECT_EQ(one.outbound().ports(0).last(), 10000u);
+    EXPECT_EQ(one.outbound().allow_size(), 0);
+  }
+}
+
+TEST_F(HostTest, PortsOfOctoAndOutboundAreTheRelaysToo) {
+  config_ = *ParseConfig(std::string(kText) + kOctoAndOutbound, "t.yaml");
+  kernel_ = {At("198.51.100.77"), At("198.51.100.10")};
+  Write("4000\t60999\n", "10000\n");
+  const HostFindings findings = CheckHost(config_, sources_);
+  ASSERT_EQ(findings.errors.size(), 4u);
+  EXPECT_EQ(findings.errors[0].key, "dataplane.nat_ports");
+  EXPECT_THAT(findings.errors[0].message, HasSubstr("sockets on 198.51.100.77"));
+  EXPECT_EQ(findings.errors[1].key, "octo[0].listen");
 }
 
 TEST(ConfigSnapshot, StaticRoutingStandsBehindTheKernels) {

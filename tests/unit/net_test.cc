@@ -5,6 +5,7 @@
 
 #include "relay/net/checksum.h"
 #include "relay/net/family.h"
+#include "relay/net/prefix_table.h"
 #include "relay/net/stun.h"
 #include "relay/net/toeplitz.h"
 #include "tests/support/walk_harness.h"
@@ -94,12 +95,83 @@ TEST(Toeplitz, PublishedVector) {
 }
 
 TEST(Toeplitz, ClientFieldsEqualTheReference) {
-  static const ToeplitzTable<6> table;
+  static const ToeplitzTable<6> v4;
+  static const ToeplitzTable<18> v6;
   std::mt19937 random(3);
   for (int i = 0; i < 1000; ++i) {
-    uint8_t input[6];
+    uint8_t input[18];
     for (uint8_t& byte : input) byte = static_cast<uint8_t>(random());
-    EXPECT_EQ(table.Hash(input), ToeplitzReference(input, 6));
+    EXPECT_EQ(v4.Hash(input), ToeplitzReference(input, 6));
+    EXPECT_EQ(v6.Hash(input), ToeplitzReference(input, 18));
+  }
+}
+
+TEST(Address, HostsAndMappedOnes) {
+  for (const char* host : {"2001:db8::1", "fc00::1", "64:ff9b::1", "203.0.113.7", "10.0.0.1"}) {
+    EXPECT_TRUE(IsAnyHostAddress(test::AnyAddress(host))) << host;
+  }
+  for (const char* other : {"::", "::1", "::203.0.113.7", "fe80::1", "febf::1", "ff02::1",
+                            "127.0.0.1", "0.1.2.3", "224.0.0.1", "255.255.255.255"}) {
+    EXPECT_FALSE(IsAnyHostAddress(test::AnyAddress(other))) << other;
+  }
+  Ipv6Address mapped = test::AnyAddress("203.0.113.7");
+  EXPECT_TRUE(mapped.IsMapped() && mapped == test::AnyAddress("203.0.113.7"));
+  EXPECT_TRUE(mapped.Unmapped() == test::Address("203.0.113.7"));
+  EXPECT_FALSE(IsHostAddress(mapped)) << "as an IPv6 address on a wire";
+  EXPECT_FALSE(test::AnyAddress("::fffe:203.0.113.7").IsMapped());
+  EXPECT_FALSE(test::AnyAddress("1::ffff:203.0.113.7").IsMapped());
+}
+
+// Against a search through all prefixes.
+TEST(PrefixTable, LongestMatch) {
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 20; ++round) {
+    AnyPrefixTable<int> table;
+    struct Entry {
+      Ipv6Address prefix;
+      uint32_t length;
+      int value;
+    };
+    std::vector<Entry> entries;
+    // Few distinct bits, so that prefixes lie within each other.
+    auto address = [&](bool v4) {
+      Ipv6Address any;
+      for (uint8_t& byte : any.bytes) byte = random() % 2 == 0 ? 0x20 : 0x21;
+      if (!v4) return any;
+      uint32_t raw;
+      memcpy(&raw, any.bytes.data(), sizeof(raw));
+      return Ipv6Address::Mapped(be32::FromRaw(raw));
+    };
+    auto bits_equal = [](const Ipv6Address& a, const Ipv6Address& b, uint32_t count) {
+      for (uint32_t bit = 0; bit < count; ++bit) {
+        if ((a.bytes[bit / 8] ^ b.bytes[bit / 8]) & 0x80 >> bit % 8) return false;
+      }
+      return true;
+    };
+    for (int i = 0; i < 60; ++i) {
+      const bool v4 = i % 2 == 0;
+      Entry entry{address(v4), static_cast<uint32_t>(random() % (v4 ? 33 : 129)), i};
+      if (table.Add(entry.prefix, entry.length, i)) entries.push_back(entry);
+    }
+    for (int i = 0; i < 400; ++i) {
+      const Ipv6Address asked = address(i % 2 == 0);
+      const Entry* best = nullptr;
+      for (const Entry& entry : entries) {
+        const uint32_t skipped = entry.prefix.IsMapped() ? 96 : 0;
+        if (entry.prefix.IsMapped() != asked.IsMapped() ||
+            !bits_equal(entry.prefix, asked, skipped + entry.length)) {
+          continue;
+        }
+        if (best == nullptr || entry.length > best->length) best = &entry;
+      }
+      const int* found = table.Find(asked);
+      ASSERT_EQ(found == nullptr, best == nullptr);
+      if (best != nullptr) {
+        ASSERT_EQ(*found, best->value);
+      }
+    }
+    EXPECT_FALSE(table.Add(test::AnyAddress("10.0.0.0"), 33, 0));
+    EXPECT_FALSE(table.Add(test::AnyAddress("2001:db8::"), 129, 0));
   }
 }
 

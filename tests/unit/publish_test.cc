@@ -371,5 +371,19 @@ TEST(AddressWarnings, NameWhatIsMissingInEachFamily) {
                                 HasSubstr("ip address add 2001:db8::10/128 dev"))));
 }
 
+TEST(AddressWarnings, OfOctoListenersAndOutboundFlows) {
+  std::string text =
+      fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
+  text.replace(text.find("vdev: \"net_null0\""), 17, "device: wan0");
+  text +=
+      "\nocto: [{listen: \"192.0.2.2:4096\", bridge: jvb1, allow: [0.0.0.0/0]}]\n"
+      "outbound: {addresses: [192.0.2.1, 192.0.2.3]}\n";
+  auto config = config::ParseConfig(text, "f");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(AddressWarnings(*config, {*config::Address::Parse("192.0.2.1")}),
+              ElementsAre(HasSubstr("outbound.addresses[1]: no interface"),
+                          HasSubstr("octo[0].listen: no interface")));
+}
+
 }  // namespace
 }  // namespace bridgehead
