@@ -89,7 +89,7 @@ struct Limits {
   uint32_t hold_packets = 64;   // per next hop
   // Per second and worker; 0: no limit.
   uint32_t new_sessions = 1000;
-  uint32_t new_sessions_per_prefix = 200;
+  uint32_t new_sessions_per_prefix = 500;
   bool operator==(const Limits&) const = default;
 };
 

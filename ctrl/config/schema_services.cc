@@ -98,7 +98,7 @@ std::vector<Key> TimeoutAndLimitKeys() {
        .unit = "new sessions per second, source prefix and worker",
        .min = 0,
        .max = kMaxNewSessions,
-       .default_text = "200",
+       .default_text = "500",
        .doc =
            "New sessions of one source prefix, an IPv4 /24 or an IPv6 /56. Beyond it its requests "
            "are dropped as prefix_rate. A large network behind few addresses, or a load test, may "

@@ -49,7 +49,7 @@ class RateLimit {
 // All per second and worker; 0: no limit.
 struct AdmissionLimits {
   uint32_t unproved = 1000;   // new sessions before sources have to ask twice
-  uint32_t per_prefix = 200;  // new sessions of one source prefix
+  uint32_t per_prefix = 500;  // new sessions of one source prefix
 };
 
 class Admission {
