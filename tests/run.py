@@ -24,8 +24,7 @@ QUICK_MODES = "2-source"
 SANITIZED_MODES = "1-destination,2-source"
 MESON_SUITES = ("unit", "packets", "bpf")
 PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
-SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py",
-                   "test_icmp.py", "test_octo.py"]
+SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
 NOT_QUICK = ("interop", "tidy")
 ANALYZED = ("relay/net/", "relay/session/", "relay/walk/")
 SANITIZER_ENVIRONMENT = {

@@ -126,12 +126,15 @@ int PrintCheckJson(const Options& options, const config::CheckResult& result,
 // Configured ones, and those that a relay has counted for. Empty: neither can be asked.
 std::set<std::string> KnownBridges(const Options& options) {
   std::set<std::string> names;
-  view::Inputs inputs = Gather(options);
-  if (inputs.ctrl) {
-    for (const api::Bridge& bridge : inputs.ctrl->bridges()) names.insert(bridge.name());
+  api::Request request;
+  request.mutable_ctrl();
+  absl::StatusOr<api::Response> response = Ask(options, kCtrlSocketName, std::move(request));
+  if (response.ok()) {
+    for (const api::Bridge& bridge : response->ctrl().bridges()) names.insert(bridge.name());
   }
-  if (inputs.counters) {
-    for (const auto& bridge : inputs.counters->bridges) names.insert(bridge.name);
+  auto reader = CounterReader::Open(options.run_dir + "/" + kCountersFileName);
+  if (reader.ok()) {
+    for (const auto& bridge : (*reader)->Read().bridges) names.insert(bridge.name);
   }
   return names;
 }

@@ -17,7 +17,7 @@ GOOD = "media flowed both ways for everyone, the relay lost nothing"
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("nat", ["source", "destination"])
 def test_call(demo, nat, workers):
-    run = demo("--seconds", "8", "--nat", nat, "--workers", workers)
+    run = demo("--seconds", "5", "--nat", nat, "--workers", workers)
     assert run.finish() == 0, run.output
     assert GOOD in run.output
     assert not (BUILD / "demo-logs" / run.name).exists()

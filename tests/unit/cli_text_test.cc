@@ -423,11 +423,7 @@ TEST(CliRun, CountersOfAKilledRelayAreNotItsSuccessors) {
 TEST(CliRun, SessionsOfAnUnknownBridge) {
   TemporaryDirectory directory;
   const char* dir = directory.path().c_str();
-  FakeRelay relay(directory.path() + "/relay.sock", [](const api::Request&) {
-    api::Response response;
-    response.mutable_sessions();
-    return response;
-  });
+  FakeRelay relay(directory.path() + "/relay.sock");
   EXPECT_EQ(RunCommand({"sessions", "--bridge", "jvb9", "--run-dir", dir}).code, kOk)
       << "nobody can say which there are";
   auto segment = CounterSegment::Create(directory.path() + "/counters", 1);
