@@ -15,6 +15,7 @@
 #include "relay/api/fixed.h"
 #include "relay/api/log.h"
 #include "relay/port/spread.h"
+#include "relay/walk/address_bytes.h"
 
 namespace bridgehead {
 namespace {

@@ -6,24 +6,12 @@
 
 #include "fmt/format.h"
 #include "relay/api/relay.pb.h"
+#include "relay/walk/address_bytes.h"
 
 namespace bridgehead {
 namespace {
 
 constexpr size_t kMaxAdjacencies = kNoAdjacency;
-
-// Whatever a route or neighbour may name, hosts or not.
-bool ToAddress(const std::string& bytes, Ipv6Address& address) {
-  if (bytes.size() == sizeof(uint32_t)) {
-    uint32_t raw;
-    memcpy(&raw, bytes.data(), sizeof(raw));
-    address = Ipv6Address::Mapped(be32::FromRaw(raw));
-    return true;
-  }
-  if (bytes.size() != address.bytes.size()) return false;
-  memcpy(address.bytes.data(), bytes.data(), bytes.size());
-  return !address.IsMapped();
-}
 
 bool ToMac(const std::string& bytes, MacAddress& mac) {
   if (bytes.size() != mac.size()) return false;
@@ -84,13 +72,13 @@ absl::StatusOr<std::shared_ptr<const Forwarding>> Forwarding::Build(
 
 void Forwarding::AddRoute(const api::Route& route) {
   Ipv6Address prefix;
-  if (!ToAddress(route.prefix(), prefix)) return;
+  if (!AddressOfBytes(route.prefix(), prefix)) return;
   RouteEntry entry{static_cast<uint16_t>(route.interface()),
                    static_cast<uint16_t>(std::min<uint32_t>(route.mtu(), 0xffff)),
                    route.gateway().empty(), route.unreachable(), Ipv6Address()};
   if (!entry.unreachable) {
     if (route.interface() >= interfaces_.size()) return;
-    if (!entry.on_link && (!ToAddress(route.gateway(), entry.gateway) ||
+    if (!entry.on_link && (!AddressOfBytes(route.gateway(), entry.gateway) ||
                            entry.gateway.IsMapped() != prefix.IsMapped())) {
       return;
     }
@@ -130,7 +118,7 @@ void Forwarding::AddNeighbours(const api::Routing& routing) {
     if (neighbour.interface() >= interfaces_.size()) continue;
     const Interface& interface = interfaces_[neighbour.interface()];
     Ipv6Address address;
-    if (!ToAddress(neighbour.address(), address)) continue;
+    if (!AddressOfBytes(neighbour.address(), address)) continue;
     for (uint16_t mtu : mtus[neighbour.interface()]) {
       NextHop hop{interface.port, interface.vlan, mtu, address};
       if (!AddAdjacency(hop, interface, neighbour.mac())) return;

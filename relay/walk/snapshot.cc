@@ -8,37 +8,16 @@
 #include "fmt/format.h"
 #include "relay/api/counters.h"
 #include "relay/api/relay.pb.h"
+#include "relay/walk/address_bytes.h"
 
 namespace bridgehead {
 
-namespace {
-
-// The bytes of a message as an address, a host's or not.
-bool RawAddress(const std::string& bytes, Ipv6Address& address) {
-  if (bytes.size() == sizeof(uint32_t)) {
-    uint32_t raw;
-    memcpy(&raw, bytes.data(), sizeof(raw));
-    address = Ipv6Address::Mapped(be32::FromRaw(raw));
-    return true;
-  }
-  if (bytes.size() != address.bytes.size()) return false;
-  memcpy(address.bytes.data(), bytes.data(), bytes.size());
-  return !address.IsMapped();  // such a one is written as IPv4, or not at all
-}
-
-}  // namespace
-
 absl::StatusOr<Ipv6Address> MessageAddress(const std::string& bytes, const std::string& what) {
   Ipv6Address address;
-  if (!RawAddress(bytes, address) || !IsAnyHostAddress(address)) {
+  if (!AddressOfBytes(bytes, address) || !IsAnyHostAddress(address)) {
     return absl::InvalidArgumentError(what + ": not the address of a host");
   }
   return address;
-}
-
-std::string AddressBytes(const Ipv6Address& address) {
-  const auto* bytes = reinterpret_cast<const char*>(address.bytes.data());
-  return address.IsMapped() ? std::string(bytes + 12, 4) : std::string(bytes, 16);
 }
 
 const ListenerBridge* Listener::BridgeOf(std::string_view ufrag) const {
@@ -151,7 +130,7 @@ absl::Status AddPrefixes(const google::protobuf::RepeatedPtrField<api::Prefix>& 
                          Access& access) {
   for (const api::Prefix& prefix : from) {
     Ipv6Address address;
-    if (!RawAddress(prefix.address(), address)) {
+    if (!AddressOfBytes(prefix.address(), address)) {
       return absl::InvalidArgumentError(allowed ? "allow: not a prefix" : "deny: not a prefix");
     }
     access.prefixes.Add(address, prefix.length(), allowed);

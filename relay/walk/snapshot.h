@@ -231,7 +231,5 @@ class SnapshotBuilder {
 
 // An address of either family in a message; error when it can not be a host's.
 absl::StatusOr<Ipv6Address> MessageAddress(const std::string& bytes, const std::string& what);
-// The other way.
-std::string AddressBytes(const Ipv6Address& address);
 
 }  // namespace bridgehead

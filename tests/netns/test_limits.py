@@ -74,7 +74,7 @@ def test_session_table_is_full(topology, nat):
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
         lab = start(topology, 1, nat, dataplane={"max_sessions": 1024},
-                    limits={"unconfirmed": 64, "new_sessions_per_prefix": 0})
+                    limits={"unconfirmed": 64, "new_sessions": 0, "new_sessions_per_prefix": 0})
         bridge = lab.bridge_socket()
         with lab.expect(received=3072, forwarded=3072):
             ask(lab, 512, CLIENT_ROUTED + "1", answer=bridge)

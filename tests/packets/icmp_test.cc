@@ -2,23 +2,12 @@
 // across the families (RFC 5508, RFC 7915).
 #include <gtest/gtest.h>
 
-#include "tests/support/walk_harness.h"
+#include "tests/packets/modes.h"
 
 namespace bridgehead::test {
 namespace {
 
 using Frame = test::Packet;
-
-struct Mode {
-  bool source_nat;
-  size_t workers;
-  const Net& net = kNet4;
-};
-
-std::string ModeName(const testing::TestParamInfo<Mode>& info) {
-  return std::string(info.param.source_nat ? "Source" : "Destination") +
-         std::to_string(info.param.workers) + info.param.net.name;
-}
 
 // One error in the words of both families.
 struct Error {
@@ -41,8 +30,7 @@ class PacketsIcmp : public testing::TestWithParam<Mode> {
       : harness_(BasicSnapshot(GetParam().source_nat, GetParam().net),
                  {.workers = GetParam().workers}) {
     Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
-    const size_t udp = net().BridgeIsV6() ? 14 + 40 : 14 + 20;
-    port_ = static_cast<uint16_t>(out.frame.at(udp) << 8 | out.frame.at(udp + 1));
+    port_ = SourcePort(out.frame);
   }
 
   static const Net& net() { return GetParam().net; }

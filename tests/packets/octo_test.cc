@@ -2,21 +2,12 @@
 // and both between two bridges behind the same relay.
 #include <gtest/gtest.h>
 
-#include "tests/support/walk_harness.h"
+#include "tests/packets/modes.h"
 
 namespace bridgehead::test {
 namespace {
 
 using Frame = test::Packet;
-
-struct Mode {
-  size_t workers;
-  const Net& net = kNet4;
-};
-
-std::string ModeName(const testing::TestParamInfo<Mode>& info) {
-  return std::to_string(info.param.workers) + info.param.net.name;
-}
 
 constexpr Mac kSecondBridge = {0x02, 0, 0, 0, 2, 0x03};
 // Version 1, video, then RTP.
@@ -104,7 +95,8 @@ class PacketsOcto : public testing::TestWithParam<Mode> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsOcto,
-                         testing::Values(Mode{1}, Mode{2}, Mode{1, kNet6}, Mode{2, kNet6}),
+                         testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{true, 1, kNet6},
+                                         Mode{true, 2, kNet6}),
                          ModeName);
 
 TEST_P(PacketsOcto, OneToOneInBothDirectionsWithTheAddressesTheBridgesKnow) {
@@ -183,19 +175,15 @@ TEST_P(PacketsOcto, TwoBridgesBehindTheSameRelay) {
 
 using PacketsOutbound = PacketsOcto;
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsOutbound,
-                         testing::Values(Mode{1}, Mode{2}, Mode{1, kNet6}, Mode{2, kNet6}),
+                         testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{true, 1, kNet6},
+                                         Mode{true, 2, kNet6}),
                          ModeName);
-
-uint16_t PortAt(const Bytes& frame, bool v6) {
-  const size_t udp = v6 ? 14 + 40 : 14 + 20;
-  return static_cast<uint16_t>(frame.at(udp) << 8 | frame.at(udp + 1));
-}
 
 TEST_P(PacketsOutbound, ABridgeOpensAFlowFromAPortOfItsOwnChoice) {
   Bytes check = StunRequest();
   Outcome out = harness_.Send(kLan, FromBridge(Peer(), 51234, 10000, check).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
-  const uint16_t port = PortAt(out.frame, V6());
+  const uint16_t port = SourcePort(out.frame);
   EXPECT_GE(port, 20000);
   EXPECT_EQ(out.frame, AtPeer(Outside(), port, Peer(), 10000, check));
   for (const Bytes& payload : {StunRequest("x:y"), Bytes{1, 2, 3}}) {
@@ -251,7 +239,7 @@ TEST_P(PacketsOutbound, HairpinToAMediaListenerIsSourceNat) {
   Bytes check = StunRequest();
   Outcome out = harness_.Send(kLan, FromBridge(net().listener, 51234, 10000, check).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
-  const uint16_t port = PortAt(out.frame, V6());
+  const uint16_t port = SourcePort(out.frame);
   EXPECT_EQ(out.frame, Frame()
                            .Eth(kRelayLan, kSecondBridge)
                            .IP(net().nat, SecondBridge())
@@ -271,7 +259,8 @@ TEST_P(PacketsOutbound, HairpinToAMediaListenerIsSourceNat) {
 }
 
 using PacketsAccess = PacketsOcto;
-INSTANTIATE_TEST_SUITE_P(Modes, PacketsAccess, testing::Values(Mode{1}, Mode{2, kNet6}), ModeName);
+INSTANTIATE_TEST_SUITE_P(Modes, PacketsAccess, testing::Values(Mode{true, 1}, Mode{true, 2, kNet6}),
+                         ModeName);
 
 TEST_P(PacketsAccess, TheLongestPrefixDecides) {
   api::MediaListener& media = *snapshot_.mutable_media(0);

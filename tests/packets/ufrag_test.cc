@@ -2,23 +2,12 @@
 // restarts: in both NAT modes, with one and two workers, over IPv4 and IPv6.
 #include <gtest/gtest.h>
 
-#include "tests/support/walk_harness.h"
+#include "tests/packets/modes.h"
 
 namespace bridgehead::test {
 namespace {
 
 using Frame = test::Packet;
-
-struct Mode {
-  bool source_nat;
-  size_t workers;
-  const Net& net = kNet4;
-};
-
-std::string ModeName(const testing::TestParamInfo<Mode>& info) {
-  return std::string(info.param.source_nat ? "Source" : "Destination") +
-         std::to_string(info.param.workers) + info.param.net.name;
-}
 
 constexpr Mac kSecondBridge = {0x02, 0, 0, 0, 2, 0x03};
 
@@ -62,9 +51,7 @@ class PacketsUfrag : public testing::TestWithParam<Mode> {
     return mac;
   }
   static uint16_t SourcePort(const Outcome& out) {
-    if (out.frame.size() < 42) return 0;
-    const size_t udp = out.frame[12] == 0x86 ? 14 + 40 : 14 + 20;
-    return static_cast<uint16_t>(out.frame[udp] << 8 | out.frame[udp + 1]);
+    return out.frame.empty() ? uint16_t{0} : test::SourcePort(out.frame);
   }
   uint64_t Active() { return harness_.Sum(&WorkerCounters::sessions_active); }
 
