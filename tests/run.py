@@ -246,7 +246,7 @@ def remove_left_namespaces():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
     parser.add_argument("--quick", action="store_true",
-                        help="under 3 minutes: no browser, no sanitizers, no clang-tidy, fewer parameters")
+                        help="no browser, no sanitizers, no clang-tidy, one mode of the namespaces")
     parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
                         help="also build and run with ASan and UBSan (default: unless --quick)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[

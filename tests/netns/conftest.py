@@ -22,14 +22,19 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of quick runs")
 
 
-# Quick runs have these with two workers only: calls are what they see in every mode.
-ONE_MODE_WHEN_QUICK = ("test_bridges", "test_broken", "test_kernel", "test_lifecycle", "test_limits",
-                       "test_neighbours", "test_octo", "test_topologies", "test_vdev")
+# What quick runs have of the namespaces: calls and broken packets, with two workers only, and of a
+# life's events those that a change to either process is likely to break.
+QUICK_MODULES = ("test_bridges", "test_broken", "test_icmp", "test_ipv6", "test_kernel",
+                 "test_media", "test_octo")
+QUICK_EVENTS = ("test_reload_under_traffic", "test_ctrl_restarts_under_traffic",
+                "test_bad_reload_keeps_the_old_configuration_and_says_why",
+                "test_relay_restarts_under_traffic", "test_clean_end_leaves_nothing")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.module.__name__ in ONE_MODE_WHEN_QUICK and "[1-" in item.name:
+        quick = item.module.__name__ in QUICK_MODULES or item.originalname in QUICK_EVENTS
+        if not quick or "[1-" in item.name:
             item.add_marker(pytest.mark.slow)
     if os.geteuid() != 0:
         for item in items:
