@@ -7,10 +7,10 @@
 // that
 //   comes to a relay that was restarted gets its port again if nobody else has it. One client
 //   address stays on one NAT address while that has free ports (RFC 4787 REQ-2, "paired").
-// - A port that a bridge has answered to rests when it is freed: the bridge still takes what comes
-//   from it for the old client (RFC 4787 and RFC 7857 leave the time open; the bridge's own expiry
-//   asks for two minutes). Others are free at once, or a flood that no bridge answers would use all
-//   ports up.
+// - The port of a confirmed session rests when it is freed: the bridge still takes what comes from
+//   it for the old client (RFC 4787 and RFC 7857 leave the time open; the bridge's own expiry asks
+//   for two minutes). Others are free at once, or a flood of forged requests would use all ports
+//   up.
 #pragma once
 
 #include <bit>
@@ -93,7 +93,7 @@ class NatPorts {
     }
   }
 
-  // Frees the port at once: no bridge has answered to it, so none keeps it for the old client.
+  // Frees the port at once: its session was never confirmed.
   void Release(Binding binding) {
     size_t offset = static_cast<size_t>(binding.port) - partition_.first;
     sessions_[binding.address * partition_.count + offset] = kNone;

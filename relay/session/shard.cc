@@ -100,11 +100,16 @@ std::optional<NatPorts::Binding> SessionShard::AllocatePort(const NewSession& wa
 Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
                           const SessionTimeouts& timeouts, const SessionLimits& limits,
                           Flow*& to_bridge) {
-  MakeRoom(std::clamp<uint32_t>(limits.unconfirmed, 1, static_cast<uint32_t>(waiting_.size())),
-           now);
-  if (free_count_ == 0) return Drop::kTableFull;
+  // First of all: who has its share already must not push others out.
   const uint32_t source = sources_.SourceOf(wanted.client.address);
   if (!sources_.Take(source, limits.per_source)) return Drop::kSourceLimit;
+  MakeRoom(wanted.trusted,
+           std::clamp<uint32_t>(limits.unconfirmed, 1, static_cast<uint32_t>(waiting_.size())),
+           now);
+  if (free_count_ == 0) {
+    sources_.Return(source);
+    return Drop::kTableFull;
+  }
 
   uint32_t index = free_[free_count_ - 1];
   Endpoint towards_bridge = wanted.seen_as.value_or(wanted.client);  // what the bridge sees
@@ -153,14 +158,17 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
 // Takes out of the ring what is confirmed or gone, and ends the oldest unconfirmed sessions until
 // there is room for one more. A flood so only ever pushes itself out: a newcomer's bridge answers
 // long before as many requests have come as the pool has room for.
-void SessionShard::MakeRoom(uint32_t most_unconfirmed, uint32_t now) {
+//
+// A trusted one needs no place among the unconfirmed.
+void SessionShard::MakeRoom(bool trusted, uint32_t most_unconfirmed, uint32_t now) {
   while (waiting_count_ > 0) {
     const Waiting oldest = waiting_[waiting_first_];
     const Session& session = sessions_[oldest.session];
     const bool waits = session.sequence().load(std::memory_order_relaxed) == oldest.sequence &&
                        !session.confirmed();
-    const bool full = free_count_ == 0 || waiting_count_ == waiting_.size() ||
-                      counters_.sessions_unconfirmed.Get() >= most_unconfirmed;
+    const bool pool_full = waiting_count_ == waiting_.size() ||
+                           counters_.sessions_unconfirmed.Get() >= most_unconfirmed;
+    const bool full = free_count_ == 0 || (pool_full && !trusted);
     if (waits && !full) return;
     if (waits) {
       Remove(oldest.session, now);
@@ -201,7 +209,7 @@ void SessionShard::Fill(Session& session, const NewSession& wanted, const Endpoi
   SetTuples(session.to_client, {wanted.bridge, towards_bridge}, {listener, wanted.client});
   session.to_bridge.adjacency = wanted.bridge_adjacency;
   session.to_client.adjacency = wanted.client_adjacency;
-  session.to_bridge.ingress_port = kAnyPort;
+  session.to_bridge.ingress_port = wanted.client_ingress;
   session.to_client.ingress_port = wanted.bridge_ingress;
   session.set_ufrag_tag(wanted.ufrag_tag);
 }

@@ -76,6 +76,7 @@ struct NewSession {
   uint16_t route_generation = 0;
   uint16_t client_adjacency = kNoAdjacency;
   uint16_t bridge_adjacency = kNoAdjacency;
+  uint8_t client_ingress = kAnyPort;  // the only ports their packets may come in on
   uint8_t bridge_ingress = kAnyPort;
 };
 
@@ -110,7 +111,8 @@ class SessionShard {
 
   Admission& admission() { return admission_; }
 
-  // Creates a session, or names the limit that forbids it; then nothing has changed.
+  // Creates a session, or names the limit that forbids it; then nothing has changed, but that an
+  // unconfirmed session may have made room in vain.
   //
   // `sibling`: the client already has a session on the listener, with another ufrag (RFC 8445
   // section 9: an ICE restart). Both live side by side: the new one is found by hash and ufrag
@@ -161,7 +163,7 @@ class SessionShard {
   void Fill(Session& session, const NewSession& wanted, const Endpoint& listener,
             const Endpoint& towards_bridge, uint32_t now);
   bool Publish(uint32_t index, const NewSession& wanted, bool sibling);
-  void MakeRoom(uint32_t most_unconfirmed, uint32_t now);
+  void MakeRoom(bool trusted, uint32_t most_unconfirmed, uint32_t now);
   uint32_t Due(uint32_t index, uint32_t now, const SessionTimeouts& timeouts);
   void Remove(uint32_t index, uint32_t now);
   std::optional<NatPorts::Binding> BindingOf(const Session& session) const;

@@ -90,6 +90,13 @@ uint32_t TagOf(std::string_view ufrag, const HashKey& key) {
   return static_cast<uint32_t>(hash >> 32);
 }
 
+// Whether the packet came in by the port that its source's route leads out of. A bridge's address
+// from anywhere else is forged: access lists and hair-pinning rely on it.
+bool ComesFromItsRoute(const Packet& packet, const Ipv6Address& source, const Snapshot& snapshot) {
+  WayOut back = FindWay(*snapshot.forwarding, source);
+  return back.found && back.port == packet.port;
+}
+
 // Creates the session once its ways out are known. packet.flow becomes the flow towards the bridge.
 Drop Create(NewSession& wanted, bool sibling, Packet& packet, SessionShard& shard,
             const Snapshot& snapshot, uint32_t now) {
@@ -101,6 +108,8 @@ Drop Create(NewSession& wanted, bool sibling, Packet& packet, SessionShard& shar
   wanted.client_adjacency = to_client.adjacency;
   wanted.bridge_adjacency = to_bridge.adjacency;
   wanted.bridge_ingress = to_bridge.port;
+  // Strangers may come in by any way; a bridge that is the client here only by its own.
+  if (snapshot.IsBridge(wanted.client.address)) wanted.client_ingress = to_client.port;
   return shard.Create(wanted, sibling, now, snapshot.timeouts, snapshot.limits, packet.flow);
 }
 
@@ -138,13 +147,11 @@ template <class Family>
 Drop AdmitOcto(const Listener& listener, Packet& packet, SessionShard& shard,
                const Snapshot& snapshot, uint32_t now) {
   const FlowKey<Family>& key = packet.Key<Family>();
-  Endpoint peer{Family::Any(key.source), key.source_port};
-  const LocalAddress* source = snapshot.FindLocal<Family>(key.source);
-  const Listener* own = source != nullptr && source->bridge
-                            ? snapshot.FindOctoOf(peer.address, key.source_port.ToHost())
-                            : nullptr;
+  const Endpoint peer{Family::Any(key.source), key.source_port};
+  const Listener* own = snapshot.FindOctoOf(peer.address, key.source_port.ToHost());
   if (!listener.access->Allows(own != nullptr ? own->address : peer.address)) return Drop::kDenied;
   if (!IsOcto(PayloadOf<Family>(packet), *listener.octo)) return Drop::kOctoMalformed;
+  if (!ChecksumHolds<Family>(packet)) return Drop::kUdpChecksum;
   NewSession wanted = Describe(listener, listener.bridges[0], peer, key.destination_port);
   wanted.trusted = true;
   if (own != nullptr) {
@@ -210,10 +217,14 @@ Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard,
   // Our own address as a source is a forgery, or a loop.
   const LocalAddress* source = snapshot.FindLocal<Family>(packet.Key<Family>().source);
   if (source != nullptr && source->ours()) return Drop::kMartianSource;
+  const Ipv6Address client = Family::Any(packet.Key<Family>().source);
+  if (source != nullptr && source->bridge && !ComesFromItsRoute(packet, client, snapshot)) {
+    return Drop::kWrongIngress;
+  }
   // It would end in the rewrite; a session must not come of it before.
   if (Family::HopLimit(packet.Ip<Family>()) <= 1) return Drop::kTtlExpired;
   if (listener.octo) return AdmitOcto<Family>(listener, packet, shard, snapshot, now);
-  if (!listener.access->Allows(Family::Any(packet.Key<Family>().source))) return Drop::kDenied;
+  if (!listener.access->Allows(client)) return Drop::kDenied;
 
   StunBindingRequest request;
   Drop drop = DropOf(ParseStunBindingRequest(PayloadOf<Family>(packet), request));
@@ -245,6 +256,7 @@ Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard,
 template <class Family>
 Drop FollowUfragTo(const Listener& listener, Packet& packet, std::string_view ufrag, uint32_t tag,
                    SessionShard& shard, const Snapshot& snapshot, uint32_t now) {
+  if (Family::HopLimit(packet.Ip<Family>()) <= 1) return Drop::kTtlExpired;
   if (!ChecksumHolds<Family>(packet)) return Drop::kUdpChecksum;
   const ListenerBridge* bridge = listener.BridgeOf(ufrag);
   if (bridge == nullptr) return Drop::kStunUnknownUfrag;
@@ -274,9 +286,7 @@ Drop AdmitFromBridge(Packet& packet, SessionShard& shard, const Snapshot& snapsh
   if (octo == nullptr && outbound == nullptr) return Drop::kNotForUs;
   if (!IsHostAddress(key.destination)) return Drop::kNotForUs;
   if (Family::HopLimit(packet.Ip<Family>()) <= 1) return Drop::kTtlExpired;
-  // A bridge's address that arrives where its route does not lead is forged.
-  WayOut back = FindWay(*snapshot.forwarding, bridge);
-  if (!back.found || back.port != packet.port) return Drop::kWrongIngress;
+  if (!ComesFromItsRoute(packet, bridge, snapshot)) return Drop::kWrongIngress;
   if (!ChecksumHolds<Family>(packet)) return Drop::kUdpChecksum;
   return octo != nullptr ? AdmitOctoFromBridge<Family>(*octo, packet, shard, snapshot, now)
                          : AdmitOutbound<Family>(packet, *outbound, shard, snapshot, now);

@@ -1,9 +1,10 @@
 // Stage 4, admit (slow path): a packet without a session. Does it make one?
 //
 // Endpoint flows begin with a STUN Binding Request from the client (RFC 8445): the bridge can not
-// speak first, and drops anything else from an unknown address itself. So that is the only thing
-// that creates a session here. Everything about the request is checked before a record, a port or a
-// count is taken.
+// speak first, and drops anything else from an unknown address itself. So nothing else opens a
+// session on a media listener. Octo has no such beginning: there the access list decides, and what
+// comes must look like octo. Bridges may open flows to the outside where the configuration says so.
+// Everything about the request is checked before a record, a port or a count is taken.
 #pragma once
 
 #include "relay/session/shard.h"

@@ -163,6 +163,10 @@ struct Snapshot {
       return local_v6.Find(address);
     }
   }
+  bool IsBridge(const Ipv6Address& any) const {
+    const LocalAddress* local = any.IsMapped() ? local_v4.Find(any.Unmapped()) : local_v6.Find(any);
+    return local != nullptr && local->bridge;
+  }
   // The octo listener whose bridge has this address and sends from this port, or nullptr.
   const Listener* FindOctoOf(const Ipv6Address& bridge, uint16_t port) const;
   // The destination-NAT listener one of whose bridges answers from (address, port), or nullptr.

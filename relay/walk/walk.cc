@@ -183,13 +183,14 @@ const Adjacency* Walk::WayOut(Flow& flow, const Snapshot& snapshot) {
 void Walk::Reroute(Flow& flow, const Snapshot& snapshot) {
   const Forwarding& forwarding = *snapshot.forwarding;
   const Session& session = Session::Of(flow);
-  const Ipv6Address bridge = session.bridge_address(snapshot.places);
-  auto hop =
-      forwarding.Route(flow.direction == Direction::kToBridge ? bridge : session.client_address());
+  Ipv6Address from = session.client_address();
+  Ipv6Address to = session.bridge_address(snapshot.places);
+  if (flow.direction == Direction::kToClient) std::swap(from, to);
+  auto hop = forwarding.Route(to);
   flow.adjacency = hop ? forwarding.Find(*hop) : kNoAdjacency;
-  // What may come in follows from where the peer is now.
-  if (flow.direction == Direction::kToClient) {
-    auto back = forwarding.Route(bridge);
+  // Who may only come in where its route leads out follows its route.
+  if (flow.ingress_port != kAnyPort) {
+    auto back = forwarding.Route(from);
     if (back) flow.ingress_port = back->port;
   }
   flow.route_generation = forwarding.generation();

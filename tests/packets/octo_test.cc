@@ -173,6 +173,32 @@ TEST_P(PacketsOcto, TwoBridgesBehindTheSameRelay) {
                             .Build());
 }
 
+// A private address of ours from outside would otherwise pass for a bridge's public one.
+TEST_P(PacketsOcto, ABridgesAddressFromOutsideOpensAndJoinsNothing) {
+  Frame there = FromBridge(SecondPublic(), 4096, 4096, kOctoV1);
+  Frame forged = Frame(there).Eth(kGateway, kRelayWan);
+  EXPECT_EQ(harness_.Send(kWan, forged.Build()).drop, Drop::kWrongIngress);
+  EXPECT_EQ(harness_.Send(kLan, there.Build()).verdict, Verdict::kTransmit);
+  EXPECT_EQ(harness_.Send(kWan, forged.Build()).drop, Drop::kWrongIngress);
+  // A route that changes makes every session look again, and changes nothing about that.
+  snapshot_.mutable_routing()->mutable_interfaces(0)->set_mtu(1400);
+  ASSERT_EQ(harness_.Switch(snapshot_), "");
+  EXPECT_EQ(harness_.Send(kLan, there.Build()).verdict, Verdict::kTransmit);
+  EXPECT_EQ(harness_.Send(kWan, forged.Build()).drop, Drop::kWrongIngress);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
+}
+
+TEST_P(PacketsOcto, ADamagedRequestOpensNothing) {
+  Bytes frame = Frame()
+                    .Eth(kGateway, kRelayWan)
+                    .IP(Peer(), net().listener)
+                    .Udp(4096, 4096)
+                    .Payload(kOctoV1)
+                    .UdpChecksum(0x1234)
+                    .Build();
+  EXPECT_EQ(harness_.Send(kWan, frame, 0, kUdpChecksumGood).drop, Drop::kUdpChecksum);
+}
+
 using PacketsOutbound = PacketsOcto;
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsOutbound,
                          testing::Values(Mode{true, 1}, Mode{true, 2}, Mode{true, 1, kNet6},

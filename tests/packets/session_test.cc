@@ -223,6 +223,22 @@ TEST(PacketsLimits, TheOldestUnconfirmedSessionMakesRoom) {
   EXPECT_EQ(harness.Send(kWan, Media(29000)).verdict, Verdict::kTransmit);
 }
 
+TEST(PacketsLimits, WhoHasItsSharePushesNobodyOut) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_limits()->set_unconfirmed(4);
+  snapshot.mutable_limits()->set_sessions_per_source(3);
+  WalkHarness harness(snapshot, {});
+  harness.Send(kWan, Request(30000, "203.0.113.8"));
+  for (uint16_t i = 0; i < 3; ++i) {
+    harness.Send(kWan, Request(static_cast<uint16_t>(31000 + i)));
+  }
+  for (uint16_t i = 3; i < 20; ++i) {
+    EXPECT_EQ(harness.Send(kWan, Request(static_cast<uint16_t>(31000 + i))).drop,
+              Drop::kSourceLimit);
+  }
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_displaced), 0u);
+}
+
 // The burst that displaces a session may hold packets of it, already looked up.
 TEST(PacketsLimits, ASessionDisplacedWithinABurstIsNotUsed) {
   api::Snapshot snapshot = BasicSnapshot(true);

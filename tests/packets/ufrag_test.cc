@@ -138,6 +138,13 @@ TEST_P(PacketsUfrag, RestartOnTheSameBridgeGetsAFreshUpstreamPort) {
   EXPECT_EQ(Active(), 2u);
 }
 
+TEST_P(PacketsUfrag, RestartThatCouldNotBeForwardedMakesNoSession) {
+  Ask("jvb1/old:x");
+  Bytes last_hop = FromClient().Ttl(1).Payload(StunRequest("jvb2/new:x")).Build();
+  EXPECT_EQ(harness_.Send(kWan, last_hop).drop, Drop::kTtlExpired);
+  EXPECT_EQ(Active(), 1u);
+}
+
 TEST_P(PacketsUfrag, RestartThatIsNeverAnsweredChangesNothing) {
   Outcome first = Ask("jvb1/old:x");
   Answer(net().bridge, SourcePort(first));
