@@ -119,8 +119,8 @@ class Runner:
             self.results.fail("clang-format", "run clang-format -i on the files named above")
 
     def tidy(self):
-        """Every file of the programs, one result each. A tree without precompiled headers: those are another
-        compiler's, and would hide a missing #include.
+        """Every file of the programs, one result each. A tree without precompiled headers: those are
+        another compiler's, and would hide a missing #include.
 
         The analyzer walks every path, which takes three times as long as all other checks: it looks
         at what takes packets apart. The tests, half of all the time for their long headers, are left

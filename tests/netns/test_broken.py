@@ -55,7 +55,7 @@ BROKEN = {
     "destination port zero": ({"destination_port": 0}, None),
     "TTL 1": ({"ttl": 1}, "ttl_expired"),
     "TTL 0": ({"ttl": 0}, "ttl_expired"),
-    "a bridge's address from the client side": ({"source": BRIDGE}, "martian_source"),
+    "a bridge's address from the client side": ({"source": BRIDGE}, "wrong_ingress"),
     "our own address": ({"source": PUBLIC}, "martian_source"),
     "another station's frame": ({"to_mac": b"\x02\0\0\0\0\x99"}, "other_station"),
     "not IP": ({"ethertype": 0x88B5}, None),
