@@ -166,7 +166,8 @@ absl::Status DataPlane::MakeWorkers(const DataPlaneOptions& options) {
   size_t bytes = 0;
   try {
     for (size_t w = 0; w < shard->workers; ++w) {
-      WorkerConfig config{w, message_.dataplane().idle() == api::Dataplane::IDLE_ADAPTIVE, *shard};
+      WorkerConfig config{w, ports_->pool(),
+                          message_.dataplane().idle() == api::Dataplane::IDLE_ADAPTIVE, *shard};
       config.shard.worker = w;
       workers_.push_back(std::make_unique<Worker>(config, ports_->ports(), *steering_, *exchange_,
                                                   segment_->worker(w)));

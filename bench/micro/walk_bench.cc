@@ -68,7 +68,7 @@ class Rig {
     shard_->Start(1000);
     PortTraits trusting{.verify_udp_checksum = false};
     walk_ = std::make_unique<Walk>(*shard_, steering_, std::vector{trusting, trusting},
-                                   segment_->worker(0), resolve_);
+                                   segment_->worker(0), resolve_, no_buffers_);
     Establish();
   }
 
@@ -130,7 +130,13 @@ class Rig {
   std::unique_ptr<CounterSegment> segment_;
   Steering steering_;
   std::unique_ptr<const Snapshot> snapshot_;
+  // Nothing here is too large for its way out.
+  struct NoBuffers : BufferSource {
+    bool Take(Packet&, size_t) override { return false; }
+    void GiveBack(const Packet&) override {}
+  };
   ResolveQueue resolve_;
+  NoBuffers no_buffers_;
   std::unique_ptr<SessionShard> shard_;
   std::unique_ptr<Walk> walk_;
   std::vector<uint8_t> buffers_ = std::vector<uint8_t>(kBurst * kBufferBytes);

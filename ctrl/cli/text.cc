@@ -195,7 +195,8 @@ std::string DropsText(const CounterTotals& totals, bool all) {
   view::Balance balance = view::BalanceOf(totals);
   std::string out = table.empty() ? "nothing dropped\n" : table.Text();
   out += fmt::format(
-      "\nreceived {} = forwarded {} + dropped {} + held {}: {}\n", Thousands(balance.received),
+      "\nreceived {}{} = forwarded {} + dropped {} + held {}: {}\n", Thousands(balance.received),
+      balance.made > 0 ? fmt::format(" + made {}", Thousands(balance.made)) : std::string(),
       Thousands(balance.forwarded), Thousands(balance.dropped), Thousands(balance.held),
       balance.adds_up()
           ? std::string("adds up")

@@ -75,6 +75,8 @@ Json WorkerJson(const CounterTotals::WorkerTotal& worker) {
           {"forwarded", worker.forwarded},
           {"dropped", worker.dropped},
           {"held", worker.held},
+          {"icmp_sent", worker.icmp_sent},
+          {"fragments_made", worker.fragments_made},
           {"handoff_sent", worker.handoff_sent},
           {"handoff_received", worker.handoff_received},
           {"tx_handoff_sent", worker.tx_handoff_sent},
@@ -143,7 +145,8 @@ Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStat
 }  // namespace
 
 Balance BalanceOf(const CounterTotals& totals) {
-  return {totals.total.received, totals.total.forwarded, totals.total.dropped, totals.total.held};
+  return {totals.total.received, totals.total.forwarded, totals.total.dropped, totals.total.held,
+          totals.total.icmp_sent + totals.total.fragments_made};
 }
 
 Readiness ReadinessOf(const api::CtrlStatus& status) {
@@ -221,6 +224,7 @@ std::string DropsJson(const CounterTotals& totals) {
                {"forwarded", balance.forwarded},
                {"dropped", balance.dropped},
                {"held", balance.held},
+               {"made", balance.made},
                {"difference", balance.difference()},
                {"adds_up", balance.adds_up()},
                {"final", totals.closed},

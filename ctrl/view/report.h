@@ -22,13 +22,14 @@ struct Inputs {
   std::string counters_error;
 };
 
-// received = forwarded + dropped + held?
+// received + made = forwarded + dropped + held?
 struct Balance {
   uint64_t received = 0, forwarded = 0, dropped = 0, held = 0;
-  bool adds_up() const { return received == forwarded + dropped + held; }
-  // received minus the rest. Not 0 for a moment while packets are on their way through the workers.
+  uint64_t made = 0;  // by the relay itself: ICMP errors, and pieces of too large packets
+  bool adds_up() const { return difference() == 0; }
+  // Not 0 for a moment while packets are on their way through the workers.
   int64_t difference() const {
-    return static_cast<int64_t>(received) - static_cast<int64_t>(forwarded + dropped + held);
+    return static_cast<int64_t>(received + made) - static_cast<int64_t>(forwarded + dropped + held);
   }
 };
 Balance BalanceOf(const CounterTotals& totals);

@@ -43,6 +43,8 @@ void AddWorker(CounterTotals::WorkerTotal& sum, const CounterTotals::WorkerTotal
   sum.forwarded += one.forwarded;
   sum.dropped += one.dropped;
   sum.held += one.held;
+  sum.icmp_sent += one.icmp_sent;
+  sum.fragments_made += one.fragments_made;
   sum.handoff_sent += one.handoff_sent;
   sum.handoff_received += one.handoff_received;
   sum.tx_handoff_sent += one.tx_handoff_sent;
@@ -75,6 +77,8 @@ CounterTotals::WorkerTotal ReadWorker(const WorkerCounters& from, size_t drop_co
   to.received = from.received.Get();
   to.forwarded = from.forwarded.Get();
   to.held = from.held.Get();
+  to.icmp_sent = from.icmp_sent.Get();
+  to.fragments_made = from.fragments_made.Get();
   to.handoff_sent = from.handoff_sent.Get();
   to.handoff_received = from.handoff_received.Get();
   to.tx_handoff_sent = from.tx_handoff_sent.Get();

@@ -8,8 +8,8 @@
 // reader sees that its segment is an old one by `closed` or by the file's inode.
 //
 // The accounting identity, once traffic is quiet:
-//   received = forwarded + sum(drops) + held
-// where received, forwarded and drops are summed over all workers.
+//   received + icmp_sent + fragments_made = forwarded + sum(drops) + held
+// each summed over all workers.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@
 namespace bridgehead {
 
 inline constexpr uint64_t kSegmentMagic = 0x6268'636f'756e'7431;  // "bhcount1"
-inline constexpr uint32_t kSegmentVersion = 2;
+inline constexpr uint32_t kSegmentVersion = 3;
 inline constexpr size_t kCacheLine = 64;
 
 inline constexpr size_t kMaxWorkers = 64;
@@ -81,7 +81,11 @@ struct PortCounters {
 struct alignas(kCacheLine) WorkerCounters {
   Counter received;   // packets taken from receive queues
   Counter forwarded;  // packets a transmit queue accepted
-  Counter held;       // gauge: waiting for a next hop to resolve
+  Counter held;       // gauge: waiting for a next hop to resolve, or for their first fragment
+  // Packets of the relay's own: what it tells senders of packets that it drops, and the pieces but
+  // for the first of packets too large for their way out.
+  Counter icmp_sent;
+  Counter fragments_made;
   Counter handoff_sent;
   Counter handoff_received;
   Counter tx_handoff_sent;
@@ -155,6 +159,7 @@ struct CounterTotals {
   };
   struct WorkerTotal {
     uint64_t received = 0, forwarded = 0, dropped = 0, held = 0;
+    uint64_t icmp_sent = 0, fragments_made = 0;
     uint64_t handoff_sent = 0, handoff_received = 0;
     uint64_t tx_handoff_sent = 0, tx_handoff_received = 0;
     uint64_t sessions_created = 0, sessions_expired = 0, sessions_displaced = 0;

@@ -72,6 +72,18 @@ struct [[gnu::packed]] Ipv6Header {
 };
 static_assert(sizeof(Ipv6Header) == 40);
 
+// RFC 8200 section 4.5.
+struct [[gnu::packed]] Ipv6FragmentHeader {
+  uint8_t next_header;
+  uint8_t reserved;
+  be16 offset;  // offset 13 in units of 8 bytes, reserved 2, more fragments 1
+  be32 identification;
+};
+static_assert(sizeof(Ipv6FragmentHeader) == 8);
+
+inline constexpr uint16_t kIpv6MoreFragments = 0x0001;
+inline constexpr uint16_t kIpv6OffsetMask = 0xfff8;
+
 // RFC 768.
 struct [[gnu::packed]] UdpHeader {
   be16 source;
@@ -94,7 +106,9 @@ inline constexpr uint8_t kIcmpUnreachable = 3;
 inline constexpr uint8_t kIcmpSourceQuench = 4;
 inline constexpr uint8_t kIcmpTimeExceeded = 11;
 inline constexpr uint8_t kIcmpParameterProblem = 12;
-inline constexpr uint8_t kIcmpCodeProtocolUnreachable = 2;  // codes of kIcmpUnreachable
+inline constexpr uint8_t kIcmpCodeNetUnreachable = 0;  // codes of kIcmpUnreachable
+inline constexpr uint8_t kIcmpCodeHostUnreachable = 1;
+inline constexpr uint8_t kIcmpCodeProtocolUnreachable = 2;
 inline constexpr uint8_t kIcmpCodePortUnreachable = 3;
 inline constexpr uint8_t kIcmpCodeFragmentationNeeded = 4;  // RFC 1191: with the next hop's MTU
 
@@ -103,5 +117,7 @@ inline constexpr uint8_t kIcmpv6Unreachable = 1;
 inline constexpr uint8_t kIcmpv6PacketTooBig = 2;
 inline constexpr uint8_t kIcmpv6TimeExceeded = 3;
 inline constexpr uint8_t kIcmpv6ParameterProblem = 4;
+inline constexpr uint8_t kIcmpv6CodeNoRoute = 0;  // codes of kIcmpv6Unreachable
+inline constexpr uint8_t kIcmpv6CodeAddressUnreachable = 3;
 
 }  // namespace bridgehead

@@ -16,10 +16,24 @@
 
 #include "absl/status/statusor.h"
 #include "relay/port/port.h"
+#include "relay/walk/packet.h"
 #include "relay/walk/snapshot.h"
 #include "relay/walk/steer.h"
 
 namespace bridgehead {
+
+// What goes with a packet to another worker, in the mbuf's own field: the port it came in on, and
+// whether it is a fragment in its order already.
+inline constexpr uint16_t kOrderedBit = 0x8000;
+inline uint16_t MbufPort(const Packet& packet) {
+  return static_cast<uint16_t>(packet.port | (packet.ordered ? kOrderedBit : 0));
+}
+inline uint8_t PortOfMbuf(const rte_mbuf& mbuf) {
+  return static_cast<uint8_t>(mbuf.port);
+}
+inline bool OrderedByOther(const rte_mbuf& mbuf) {
+  return (mbuf.port & kOrderedBit) != 0;
+}
 
 class Exchange {
  public:

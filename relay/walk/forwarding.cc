@@ -63,6 +63,11 @@ absl::StatusOr<std::shared_ptr<const Forwarding>> Forwarding::Build(
                  MacAddress{}};
     if (!ToMac(from.mac(), to.mac)) to.mac = port_macs[from.port()];
     built->interfaces_.push_back(to);
+    auto& addresses = built->addresses_.emplace_back();
+    for (const std::string& bytes : from.addresses()) {
+      Ipv6Address address;
+      if (AddressOfBytes(bytes, address) && IsAnyHostAddress(address)) addresses.push_back(address);
+    }
   }
   for (const api::Route& route : routing.routes()) built->AddRoute(route);
   if (before != nullptr) built->KeepNumbers(*before);
@@ -166,6 +171,16 @@ std::optional<NextHop> Forwarding::Route(const Ipv6Address& destination) const {
 uint16_t Forwarding::Find(const NextHop& next_hop) const {
   auto found = numbers_.find(next_hop);
   return found == numbers_.end() ? kNoAdjacency : found->second;
+}
+
+const Ipv6Address* Forwarding::AddressOf(const NextHop& next_hop, bool ipv6) const {
+  for (size_t i = 0; i < interfaces_.size(); ++i) {
+    if (interfaces_[i].port != next_hop.port || interfaces_[i].vlan != next_hop.vlan) continue;
+    for (const Ipv6Address& address : addresses_[i]) {
+      if (address.IsMapped() != ipv6) return &address;
+    }
+  }
+  return nullptr;
 }
 
 uint32_t Forwarding::IfindexOf(const NextHop& next_hop) const {

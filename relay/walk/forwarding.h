@@ -87,6 +87,8 @@ class Forwarding {
   }
   // Whether `mac` belongs to an interface of `port`: the device itself or a VLAN on it.
   bool IsOwnMac(uint8_t port, const MacAddress& mac) const;
+  // An address of the kernel interface behind a next hop, to send ICMP errors from; nullptr: none.
+  const Ipv6Address* AddressOf(const NextHop& next_hop, bool ipv6) const;
   // The kernel interface behind a next hop, 0: none.
   uint32_t IfindexOf(const NextHop& next_hop) const;
   const std::vector<Adjacency>& adjacencies() const { return adjacencies_; }
@@ -109,6 +111,7 @@ class Forwarding {
   uint16_t generation_ = 1;
   size_t route_count_ = 0;
   std::vector<Interface> interfaces_;
+  std::vector<std::vector<Ipv6Address>> addresses_;  // by interface; either family
   AnyPrefixTable<RouteEntry> routes_;
   std::vector<Adjacency> adjacencies_;
   absl::flat_hash_map<NextHop, uint16_t> numbers_;

@@ -58,6 +58,17 @@ inline uint64_t HashPacket(const Packet& packet, const FlowKey<Family>& tuple, c
   }
 }
 
+// The flow of packets with this key, or nullptr: all of a look-up at once. After Classify with the
+// same key.
+template <class Family>
+inline Flow* FindFlow(const Packet& packet, const FlowKey<Family>& key, SessionShard& shard,
+                      const Snapshot& snapshot) {
+  auto takes = [&](const Flow& flow) { return Takes(flow, packet, key, snapshot); };
+  if (!packet.nat_reply) return shard.Find(HashPacket(packet, key, shard.hash_key()), takes);
+  Flow* flow = shard.NatCandidate(packet.nat_address, key.destination_port.ToHost());
+  return flow != nullptr && takes(*flow) ? flow : nullptr;
+}
+
 template <class Family>
 inline void BeginLookup(Packet& packet, const SessionShard& shard) {
   if (packet.nat_reply) {

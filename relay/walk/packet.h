@@ -21,6 +21,12 @@ enum class Verdict : uint8_t {
   kDrop,      // see `drop`
 };
 
+enum class PacketKind : uint8_t {
+  kUdp,
+  kIcmpError,  // about UDP; see icmp.h
+  kFragment,   // of UDP; see fragment.h
+};
+
 // What the NIC said about the packet's checksums.
 enum ChecksumFlags : uint8_t {
   kIpChecksumGood = 1,
@@ -50,12 +56,13 @@ struct alignas(64) Packet {
   bool offload_checksum = false;  // the egress port is to finish the UDP checksum
   Verdict verdict = Verdict::kOpen;
   Drop drop = Drop::kNone;
-  uint8_t egress = 0;       // port (kTransmit) or worker (kHandoff)
-  bool ipv6 = false;        // what the IP header is, as it stands
-  bool icmp = false;        // an ICMP error about UDP; see icmp.h
+  uint8_t egress = 0;  // port (kTransmit) or worker (kHandoff)
+  bool ipv6 = false;   // what the IP header is, as it stands
+  PacketKind kind = PacketKind::kUdp;
   bool nat_reply = false;   // destination is a NAT address and one of its ports
   bool from_place = false;  // IPv6: `place` is the source's, not the destination's
   uint16_t nat_address = 0;
+  bool ordered = false;    // a fragment that comes from the worker which orders its datagram's
   Place place = kNoPlace;  // IPv6: of the address of ours or of a bridge that the packet names
   uint64_t hash = 0;       // of the flow table
   Flow* flow = nullptr;

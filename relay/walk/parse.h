@@ -12,9 +12,17 @@
 
 namespace bridgehead {
 
-// ICMP messages (walk/parse_icmp.cc): an error about UDP goes on, with `icmp` set.
+// ICMP messages (walk/parse_icmp.cc): an error about UDP goes on, as kIcmpError.
 Drop ParseIcmp(Packet& packet);
 Drop ParseIcmpv6(Packet& packet);
+
+// Fragments (walk/parse_fragment.cc): a well-formed one of UDP goes on, as kFragment.
+template <class Family>
+Drop ParseFragment(Packet& packet);
+template <>
+Drop ParseFragment<Ipv4>(Packet& packet);
+template <>
+Drop ParseFragment<Ipv6>(Packet& packet);
 
 inline Drop ParseEthernet(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {
   if (packet.length < sizeof(EthernetHeader)) return Drop::kFrameTooShort;
@@ -54,7 +62,6 @@ inline Drop ParseIpv4(Packet& packet) {
     return Drop::kIpChecksum;
   }
   if (header != sizeof(Ipv4Header)) return Drop::kIpOptions;
-  if (ip.fragment.ToHost() & (kIpv4MoreFragments | kIpv4OffsetMask)) return Drop::kIpFragment;
   if (!IsHostAddress(ip.source)) return Drop::kMartianSource;
   return Drop::kNone;
 }
@@ -75,8 +82,6 @@ inline Drop ParseIpv6(Packet& packet) {
 // Why a packet whose next header is none of ours is refused.
 inline Drop RefuseNextHeader(uint8_t next_header) {
   switch (next_header) {
-    case kProtocolFragment:
-      return Drop::kIpFragment;
     case kProtocolHopByHop:
     case kProtocolRouting:
     case kProtocolAuthentication:
@@ -116,6 +121,8 @@ inline Drop ParseUdp(Packet& packet, const PortTraits& port) {
 
 inline Drop ParseAfterIp4(Packet& packet, const PortTraits& port) {
   const auto& ip = packet.Ip<Ipv4>();
+  if (ip.fragment.ToHost() & (kIpv4MoreFragments | kIpv4OffsetMask)) [[unlikely]]
+    return ParseFragment<Ipv4>(packet);
   if (ip.protocol == kProtocolUdp) [[likely]]
     return ParseUdp<Ipv4>(packet, port);
   if (ip.protocol != kProtocolIcmp) return Drop::kIpProtocol;
@@ -126,8 +133,9 @@ inline Drop ParseAfterIp6(Packet& packet, const PortTraits& port) {
   const auto& ip = packet.Ip<Ipv6>();
   if (ip.next_header == kProtocolUdp) [[likely]]
     return ParseUdp<Ipv6>(packet, port);
-  if (ip.next_header != kProtocolIcmpv6) return RefuseNextHeader(ip.next_header);
-  return ParseIcmpv6(packet);
+  if (ip.next_header == kProtocolIcmpv6) return ParseIcmpv6(packet);
+  if (ip.next_header == kProtocolFragment) return ParseFragment<Ipv6>(packet);
+  return RefuseNextHeader(ip.next_header);
 }
 
 inline Drop Parse(Packet& packet, const PortTraits& port, const Forwarding& forwarding) {

@@ -28,7 +28,7 @@ Drop ParseIcmp(Packet& packet) {
       (quoted.fragment.ToHost() & kIpv4OffsetMask) != 0) {
     return Drop::kIcmpNoSession;
   }
-  packet.icmp = true;
+  packet.kind = PacketKind::kIcmpError;
   return Drop::kNone;
 }
 
@@ -51,7 +51,7 @@ Drop ParseIcmpv6(Packet& packet) {
   if (quoted.version_class_flow.ToHost() >> 28 != 6 || quoted.next_header != kProtocolUdp) {
     return Drop::kIcmpNoSession;
   }
-  packet.icmp = true;
+  packet.kind = PacketKind::kIcmpError;
   return Drop::kNone;
 }
 

@@ -14,6 +14,7 @@
 
 #include "relay/net/checksum.h"
 #include "relay/walk/forwarding.h"
+#include "relay/walk/icmp_build.h"
 #include "relay/walk/packet.h"
 #include "relay/walk/snapshot.h"
 
@@ -106,6 +107,22 @@ inline void MakeIpv6(Packet& packet, const Flow& flow, const Snapshot& snapshot)
   udp.destination = ends.client_port;
 }
 
+// Addresses and ports of this flow's packets when they leave.
+template <class Out>
+inline FlowKey<Out> Leaving(const Flow& flow, const Snapshot& snapshot) {
+  if constexpr (std::is_same_v<Out, Ipv4>) {
+    if (flow.families == Families::k4To4) return flow.v4.rewritten;
+  }
+  const Endpoints& ends = flow.endpoints;
+  if (flow.direction == Direction::kToClient) {
+    return {Out::From(snapshot.AddressAt(ends.listener)), Out::From(ends.client),
+            ends.listener_port, ends.client_port};
+  }
+  const Ipv6Address& nat = ends.nat == kNoPlace ? ends.client : snapshot.AddressAt(ends.nat);
+  return {Out::From(nat), Out::From(snapshot.AddressAt(ends.bridge)), ends.nat_port,
+          ends.bridge_port};
+}
+
 // What a packet of this flow is when it leaves.
 template <class In>
 constexpr bool LeavesAsIpv6(const Flow& flow) {
@@ -125,6 +142,15 @@ constexpr int Growth(const Flow& flow) {
   } else {
     return flow.families == Families::k6To6 ? 0 : -kDifference;
   }
+}
+
+// How large what leaves may be: what is sent to IPv6 in fragments fits any IPv6 path (RFC 7915
+// section 4.1), since no error of such a path could tell its sender.
+template <class In>
+inline uint16_t MtuOf(const Flow& flow, const Adjacency& adjacency, bool in_fragments) {
+  const uint16_t mtu = adjacency.next_hop.mtu;
+  if (!std::is_same_v<In, Ipv4> || flow.families == Families::k4To4 || !in_fragments) return mtu;
+  return mtu < kSmallestMtuOfIpv6 ? mtu : kSmallestMtuOfIpv6;
 }
 
 inline void UpdateUdpChecksum(be16& checksum, const Flow& flow) {

@@ -62,7 +62,8 @@ size_t RxStage::ReceiveHandoff(size_t index, std::span<Packet, kBurst> burst) {
   }
   for (size_t i = 0; i < count; ++i) {
     auto* mbuf = static_cast<rte_mbuf*>(mbufs[i]);
-    MakePacket(mbuf, static_cast<uint8_t>(mbuf->port), burst[i]);
+    MakePacket(mbuf, PortOfMbuf(*mbuf), burst[i]);
+    burst[i].ordered = OrderedByOther(*mbuf);
   }
   if (count > 0) counters_.handoff_received.Add(count);
   return count;

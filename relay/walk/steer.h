@@ -35,6 +35,9 @@ class Steering {
   // `port` must be one of the NAT ports.
   uint8_t OwnerOfNatPort(uint16_t port) const { return port_owner_[port - nat_first_]; }
 
+  // Of a packet in fragments, by FragmentKey::Hash.
+  uint8_t OwnerOfDatagram(size_t hash) const { return static_cast<uint8_t>(hash >> 32) % workers_; }
+
   uint8_t OwnerOfClient(be32 address, be16 port) const {
     return table_[HashClient(toeplitz_v4_, address, port) % kTableSize];
   }

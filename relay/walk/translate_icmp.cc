@@ -4,14 +4,13 @@
 
 #include "relay/net/checksum.h"
 #include "relay/walk/icmp.h"
+#include "relay/walk/icmp_build.h"
 #include "relay/walk/lookup.h"
 #include "relay/walk/rewrite.h"
 
 namespace bridgehead {
 namespace {
 
-constexpr size_t kMostOverIpv4 = 576;   // RFC 1812 section 4.3.2.3
-constexpr size_t kMostOverIpv6 = 1280;  // RFC 4443 section 2.4 (c)
 constexpr uint32_t kGrowth = sizeof(Ipv6Header) - sizeof(Ipv4Header);
 
 // What an error says, apart from what it quotes.
@@ -63,7 +62,7 @@ std::optional<Message> UnreachableToIpv6(const Message& from, uint16_t quoted_le
     case kIcmpCodeFragmentationNeeded: {
       uint32_t mtu = from.rest & 0xffff;
       if (mtu == 0) mtu = MtuBelow(quoted_length);
-      return Message{kIcmpv6PacketTooBig, 0, std::max<uint32_t>(mtu + kGrowth, kMostOverIpv6)};
+      return Message{kIcmpv6PacketTooBig, 0, std::max<uint32_t>(mtu + kGrowth, kSmallestMtuOfIpv6)};
     }
     case 9:   // network administratively prohibited
     case 10:  // host
@@ -173,41 +172,11 @@ void SetAddresses(Ipv6Header& ip, const Ipv6Address& source, const Ipv6Address& 
   ip.destination = destination;
 }
 
-void Seal(Ipv4Header& ip) {
-  ip.checksum = be16();
-  ip.checksum = be16::FromRaw(static_cast<uint16_t>(~FoldChecksum(SumBytes(&ip, sizeof(ip)))));
-}
-
-// The outer header: `length` is what follows it.
-void FillOuter(Ipv4Header& ip, uint8_t hops, uint8_t tos, size_t length) {
-  ip = Ipv4Header{};
-  ip.version_ihl = 0x45;
-  ip.tos = tos;
-  ip.total_length = be16::FromHost(static_cast<uint16_t>(sizeof(ip) + length));
-  ip.ttl = hops;
-  ip.protocol = kProtocolIcmp;
-}
-void FillOuter(Ipv6Header& ip, uint8_t hops, uint8_t tos, size_t length) {
-  ip.version_class_flow = be32::FromHost(6u << 28 | uint32_t{tos} << 20);
-  ip.payload_length = be16::FromHost(static_cast<uint16_t>(length));
-  ip.next_header = kProtocolIcmpv6;
-  ip.hop_limit = hops;
-}
 uint8_t TrafficClass(const Ipv4Header& ip) {
   return ip.tos;
 }
 uint8_t TrafficClass(const Ipv6Header& ip) {
   return static_cast<uint8_t>(ip.version_class_flow.ToHost() >> 20);
-}
-
-template <class Family>
-void SealIcmp(const typename Family::Header& ip, IcmpHeader& icmp, size_t size) {
-  uint64_t sum = 0;
-  if constexpr (std::is_same_v<Family, Ipv6>) {
-    sum = PseudoHeaderSum(ip.source, ip.destination, kProtocolIcmpv6, static_cast<uint16_t>(size));
-  }
-  icmp.checksum = be16();
-  icmp.checksum = be16::FromRaw(static_cast<uint16_t>(~FoldChecksum(SumBytes(&icmp, size, sum))));
 }
 
 template <class In>
@@ -233,7 +202,7 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
   const FlowKey<Out> original = Original<Out>(sent, snapshot);
   typename Out::Header quoted = QuotedHeader<Out, In>(QuotedIp<In>(packet));
   SetAddresses(quoted, original.source, original.destination);
-  if constexpr (std::is_same_v<Out, Ipv4> && std::is_same_v<In, Ipv6>) Seal(quoted);
+  if constexpr (std::is_same_v<Out, Ipv4> && std::is_same_v<In, Ipv6>) SealIp(quoted);
 
   UdpHeader& udp = QuotedUdp<In>(packet);
   udp.source = original.source_port;
@@ -247,8 +216,7 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
   constexpr size_t kHeaders = 2 * Out::kHeaderBytes + sizeof(IcmpHeader);
   auto tail_bytes = static_cast<size_t>(end - tail);
   if constexpr (!std::is_same_v<In, Out>) {
-    constexpr size_t kMost = std::is_same_v<Out, Ipv4> ? kMostOverIpv4 : kMostOverIpv6;
-    tail_bytes = std::min(tail_bytes, kMost - kHeaders);
+    tail_bytes = std::min(tail_bytes, kMostIcmpBytes<Out> - kHeaders);
     if (message.quoted_bytes > In::kHeaderBytes + sizeof(UdpHeader)) {
       tail_bytes = std::min(tail_bytes, message.quoted_bytes - In::kHeaderBytes);
     }
@@ -263,7 +231,8 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
   auto& ip = *reinterpret_cast<typename Out::Header*>(at);
   const size_t icmp_bytes = sizeof(IcmpHeader) + Out::kHeaderBytes + tail_bytes;
   typename In::Header before = outer;
-  FillOuter(ip, static_cast<uint8_t>(In::HopLimit(before) - 1), TrafficClass(outer), icmp_bytes);
+  FillIcmpOuter(ip, static_cast<uint8_t>(In::HopLimit(before) - 1), TrafficClass(outer),
+                icmp_bytes);
   // RFC 5508 requirements 4 and 5: towards the bridge the router that complains shows itself, but
   // not from another family; towards the client everything comes from the listener.
   ip.destination = original.source;
@@ -272,7 +241,7 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
     if (answers.direction == Direction::kToBridge) ip.source = outer.source;
   }
   SealIcmp<Out>(ip, icmp, icmp_bytes);
-  if constexpr (std::is_same_v<Out, Ipv4>) Seal(ip);
+  if constexpr (std::is_same_v<Out, Ipv4>) SealIp(ip);
 
   packet.ip_offset = sizeof(EthernetHeader);
   packet.frame = at - packet.ip_offset;
@@ -285,14 +254,7 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
 
 template <class Family>
 Drop FindQuoted(Packet& packet, SessionShard& shard, const Snapshot& snapshot) {
-  const FlowKey<Family> key = QuotedAnswer<Family>(packet);
-  auto takes = [&](const Flow& flow) { return Takes(flow, packet, key, snapshot); };
-  if (packet.nat_reply) {
-    packet.flow = shard.NatCandidate(packet.nat_address, key.destination_port.ToHost());
-    if (packet.flow != nullptr && !takes(*packet.flow)) packet.flow = nullptr;
-  } else {
-    packet.flow = shard.Find(HashPacket(packet, key, shard.hash_key()), takes);
-  }
+  packet.flow = FindFlow(packet, QuotedAnswer<Family>(packet), shard, snapshot);
   return packet.flow == nullptr ? Drop::kIcmpNoSession : Drop::kNone;
 }
 template Drop FindQuoted<Ipv4>(Packet&, SessionShard&, const Snapshot&);

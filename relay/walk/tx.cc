@@ -43,6 +43,7 @@ void TxStage::Dispatch(const Packet& packet) {
       return;
     }
     case Verdict::kHandoff: {
+      mbuf->port = MbufPort(packet);
       Batch& batch = handoffs_[packet.egress];
       batch.mbufs[batch.count++] = mbuf;
       return;

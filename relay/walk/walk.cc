@@ -25,15 +25,36 @@ bool LooksLikeRequest(const Packet& packet) {
   return PayloadSize(packet) >= kStunHeaderBytes && payload[0] == 0 && payload[1] == 1;
 }
 
+// Packets that may be cut: the sender allows it (RFC 791), or the translated packet says so (RFC
+// 7915 section 5.1). An IPv6 sender does not (RFC 8200 section 5).
+template <class Family>
+bool MayBeCut(const Packet& packet, const Flow& flow) {
+  if constexpr (std::is_same_v<Family, Ipv4>) {
+    return (packet.Ip<Ipv4>().fragment.ToHost() & kIpv4DontFragment) == 0;
+  } else {
+    return flow.families == Families::k6To4 &&
+           packet.ip_length + Growth<Ipv6>(flow) <= kSmallestMtuOverIpv4;
+  }
+}
+
+template <class Family>
+bool Fits(const Packet& packet, const Flow& flow, const Adjacency& adjacency) {
+  return packet.ip_length + Growth<Family>(flow) <=
+         MtuOf<Family>(flow, adjacency, MayBeCut<Family>(packet, flow));
+}
+
 }  // namespace
 
 Walk::Walk(SessionShard& shard, const Steering& steering, std::vector<PortTraits> ports,
-           WorkerCounters& counters, ResolveQueue& resolve)
+           WorkerCounters& counters, ResolveQueue& resolve, BufferSource& buffers)
     : shard_(shard),
       steering_(steering),
       ports_(std::move(ports)),
       counters_(counters),
-      hold_(resolve) {}
+      hold_(resolve),
+      buffers_(buffers) {
+  more_.reserve(kMostMore);
+}
 
 void Walk::Run(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now) {
   if (steering_.workers() > 1) {
@@ -60,7 +81,9 @@ void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t 
     }
   }
   for (Packet& packet : burst) {
-    if (packet.verdict == Verdict::kOpen && !packet.icmp) FindCandidate(packet, shard_);
+    if (packet.verdict == Verdict::kOpen && packet.kind == PacketKind::kUdp) {
+      FindCandidate(packet, shard_);
+    }
   }
   for (Packet& packet : burst) {
     if (packet.verdict != Verdict::kOpen) continue;
@@ -70,6 +93,7 @@ void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t 
       Finish<Ipv4>(packet, snapshot, now);
     }
   }
+  CountHeld();
 }
 
 // False: the packet is another worker's.
@@ -88,18 +112,23 @@ bool Walk::Steer(Packet& packet, const FlowKey<Family>& key, const Snapshot& sna
 
 template <bool kSteer, class Family>
 void Walk::Begin(Packet& packet, const Snapshot& snapshot) {
-  // An ICMP error belongs where the packets belong that it is an answer to.
-  if (packet.icmp) [[unlikely]] {
+  if (packet.kind == PacketKind::kUdp) [[likely]] {
+    if (Steer<kSteer>(packet, packet.Key<Family>(), snapshot)) BeginLookup<Family>(packet, shard_);
+  } else if (packet.kind == PacketKind::kIcmpError) {
+    // It belongs where the packets belong that it is an answer to.
     Steer<kSteer>(packet, QuotedAnswer<Family>(packet), snapshot);
-  } else if (Steer<kSteer>(packet, packet.Key<Family>(), snapshot)) {
-    BeginLookup<Family>(packet, shard_);
+  } else if (kSteer && !packet.ordered) {
+    packet.egress = steering_.OwnerOfDatagram(FragmentOf<Family>(packet).key.Hash());
+    if (packet.egress != shard_.worker()) packet.verdict = Verdict::kHandoff;
   }
 }
 
 template <class Family>
 void Walk::Finish(Packet& packet, const Snapshot& snapshot, uint32_t now) {
-  if (packet.icmp) [[unlikely]]
-    return Error<Family>(packet, snapshot, now);
+  if (packet.kind != PacketKind::kUdp) [[unlikely]] {
+    return packet.kind == PacketKind::kFragment ? OrderFragment<Family>(packet, snapshot, now)
+                                                : Error<Family>(packet, snapshot, now);
+  }
   Drop drop = Drop::kNone;
   if (!ConfirmFlow<Family>(packet, shard_, snapshot)) [[unlikely]] {
     drop = Admit<Family>(packet, shard_, snapshot, now);
@@ -120,38 +149,72 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   }
   // RFC 1812 section 5.3.1, RFC 8200 section 3: a packet whose TTL or hop limit would become zero
   // is not forwarded.
-  if (Family::HopLimit(packet.Ip<Family>()) <= 1) return packet.End(Drop::kTtlExpired);
-  if (adjacency != nullptr && packet.ip_length + Growth<Family>(flow) > adjacency->next_hop.mtu) {
-    return packet.End(Drop::kEgressMtu);
+  if (Family::HopLimit(packet.Ip<Family>()) <= 1) [[unlikely]] {
+    return Complain<Family>(packet, Drop::kTtlExpired, Complaint::kTimeExceeded, 0, snapshot, now);
   }
-  flow.last_seen = now;
+  const bool fits = adjacency == nullptr || Fits<Family>(packet, flow, *adjacency);
+  if (!fits && !MayBeCut<Family>(packet, flow)) [[unlikely]] {
+    const auto mtu = static_cast<uint16_t>(adjacency->next_hop.mtu - Growth<Family>(flow));
+    return Complain<Family>(packet, Drop::kEgressMtu, Complaint::kTooLarge, mtu, snapshot, now);
+  }
   if (flow.direction == Direction::kToClient) {
     if ((flow.state & kAnswered) == 0 && !IsStunError({packet.Payload(), PayloadSize(packet)}))
         [[unlikely]] {
       shard_.Answered(flow);
     }
-    for (TrafficCounters* traffic :
-         {&counters_.listeners[flow.listener], &counters_.bridges[flow.bridge]}) {
-      traffic->packets_to_client.Add(1);
-      traffic->bytes_to_client.Add(packet.ip_length);
-    }
-  } else {
-    if ((flow.state & (kAnswered | kConfirmed)) == kAnswered) [[unlikely]]
-      shard_.Confirm(flow);
-    for (TrafficCounters* traffic :
-         {&counters_.listeners[flow.listener], &counters_.bridges[flow.bridge]}) {
-      traffic->packets_to_bridge.Add(1);
-      traffic->bytes_to_bridge.Add(packet.ip_length);
-    }
+  } else if ((flow.state & (kAnswered | kConfirmed)) == kAnswered) [[unlikely]] {
+    shard_.Confirm(flow);
   }
-  ++flow.packets;
-  flow.bytes += packet.ip_length;
+  Account(flow, packet.ip_length, now);
+  if (!fits) [[unlikely]]
+    return Cut<Family>(packet, *adjacency, snapshot);
   RewriteHeaders<Family>(
       packet, flow, snapshot,
       adjacency != nullptr && ports_[adjacency->next_hop.port].tx_checksum_offload);
   if (adjacency == nullptr) [[unlikely]]
     return Hold(packet, snapshot, now);
   WriteEthernet(packet, *adjacency);
+}
+
+void Walk::Account(Flow& flow, uint16_t bytes, uint32_t now) {
+  flow.last_seen = now;
+  ++flow.packets;
+  flow.bytes += bytes;
+  TrafficCounters* const both[] = {&counters_.listeners[flow.listener],
+                                   &counters_.bridges[flow.bridge]};
+  if (flow.direction == Direction::kToClient) {
+    for (TrafficCounters* traffic : both) {
+      traffic->packets_to_client.Add(1);
+      traffic->bytes_to_client.Add(bytes);
+    }
+  } else {
+    for (TrafficCounters* traffic : both) {
+      traffic->packets_to_bridge.Add(1);
+      traffic->bytes_to_bridge.Add(bytes);
+    }
+  }
+}
+
+// Too large for its way out, and its sender lets it be cut.
+template <class Family>
+void Walk::Cut(Packet& packet, const Adjacency& adjacency, const Snapshot& snapshot) {
+  const Flow& flow = *packet.flow;
+  uint32_t id = 0;
+  if constexpr (std::is_same_v<Family, Ipv4>) id = packet.Ip<Ipv4>().identification.ToHost();
+  RewriteHeaders<Family>(packet, flow, snapshot, /*port_finishes=*/false);
+  SendInPieces(packet, MtuOf<Family>(flow, adjacency, /*in_fragments=*/true), id, adjacency);
+}
+
+void Walk::SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency& adjacency) {
+  const size_t before = more_.size();
+  // What waits must find room there, too.
+  if (before + kMostPieces > kMostMore - FragmentTable::kHeld) return packet.End(Drop::kNoBuffer);
+  Drop drop = packet.ipv6 ? Split<Ipv6>(packet, mtu, id, buffers_, more_)
+                          : Split<Ipv4>(packet, mtu, id, buffers_, more_);
+  if (drop != Drop::kNone) return packet.End(drop);
+  WriteEthernet(packet, adjacency);
+  for (size_t i = before; i < more_.size(); ++i) WriteEthernet(more_[i], adjacency);
+  counters_.fragments_made.Add(more_.size() - before);
 }
 
 // An ICMP error about a packet that was sent here. It says nothing about whether the session lives
@@ -198,9 +261,12 @@ void Walk::Reroute(Flow& flow, const Snapshot& snapshot) {
 
 void Walk::Hold(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   Drop drop = hold_.Add(packet, snapshot, now);
-  if (drop != Drop::kNone) return packet.End(drop);
-  packet.verdict = Verdict::kHold;
-  counters_.held.Set(hold_.held());
+  if (drop == Drop::kNone) {
+    packet.verdict = Verdict::kHold;
+    return;
+  }
+  packet.End(drop);
+  Unreachable(packet, snapshot, now);
 }
 
 }  // namespace bridgehead

@@ -29,10 +29,25 @@ Worker::Worker(const WorkerConfig& config, const std::vector<port::OpenPort>& po
       counters_(counters),
       start_cycles_(rte_rdtsc()),
       shard_(config.shard, counters),
-      walk_(shard_, steering, TraitsOf(ports), counters, resolve_),
+      buffers_(config.pool),
+      walk_(shard_, steering, TraitsOf(ports), counters, resolve_, buffers_),
       rx_(ports, config.index, steering.workers(), exchange, counters),
       tx_(ports, config.index, steering.workers(), exchange, counters) {
   shard_.Start(Now());
+}
+
+bool MbufSource::Take(Packet& packet, size_t bytes) {
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
+  if (mbuf == nullptr) return false;
+  packet.buffer = mbuf;
+  packet.frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
+  if (bytes <= rte_pktmbuf_tailroom(mbuf)) return true;
+  rte_pktmbuf_free(mbuf);
+  return false;
+}
+
+void MbufSource::GiveBack(const Packet& packet) {
+  rte_pktmbuf_free(static_cast<rte_mbuf*>(packet.buffer));
 }
 
 uint32_t Worker::Now() const {
@@ -102,6 +117,11 @@ void Worker::Process(size_t count, const Snapshot& snapshot, uint32_t now) {
   std::span<Packet> burst(burst_.data(), count);
   walk_.Run(burst, snapshot, now);
   for (const Packet& packet : burst) tx_.Dispatch(packet);
+  size_t queued = count;
+  walk_.TakeMore([&](const Packet& packet) {
+    if (queued++ % kBurst == 0) tx_.Flush();
+    tx_.Dispatch(packet);
+  });
   tx_.Flush();
 }
 
@@ -127,10 +147,10 @@ void Worker::Rest(unsigned idle_loops) {
 }
 
 void Worker::Drain() {
-  // Whatever waits for a next hop gets a verdict far in the future: given up.
+  // Whatever waits for a next hop or a fragment gets a verdict far in the future: given up.
   Snapshot nowhere;
   nowhere.forwarding = std::make_shared<Forwarding>();
-  walk_.RetryHeld(nowhere, Now(), [this](const Packet& packet) {
+  walk_.RetryHeld(nowhere, Now() + FragmentTable::kSeconds, [this](const Packet& packet) {
     tx_.Discard(static_cast<rte_mbuf*>(packet.buffer), Drop::kShutdown);
   });
   for (size_t i = 0; i < rx_.handoff_count(); ++i) {

@@ -21,8 +21,20 @@ namespace bridgehead {
 
 struct WorkerConfig {
   size_t index = 0;
+  rte_mempool* pool = nullptr;
   bool adaptive_idle = false;
   ShardConfig shard;
+};
+
+// Packet buffers of the pool that the ports receive into.
+class MbufSource : public BufferSource {
+ public:
+  explicit MbufSource(rte_mempool* pool) : pool_(pool) {}
+  bool Take(Packet& packet, size_t bytes) override;
+  void GiveBack(const Packet& packet) override;
+
+ private:
+  rte_mempool* pool_;
 };
 
 class Worker {
@@ -55,6 +67,7 @@ class Worker {
   uint64_t start_cycles_;
   ResolveQueue resolve_;
   SessionShard shard_;
+  MbufSource buffers_;
   Walk walk_;
   RxStage rx_;
   TxStage tx_;

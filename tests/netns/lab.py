@@ -279,16 +279,20 @@ class Lab:
             connection.close()
 
     @contextmanager
-    def expect(self, received, forwarded, held=0, **drops):
-        """The block changes the counters by exactly this: a drop not named here, by zero."""
+    def expect(self, received, forwarded, held=0, made=0, **drops):
+        """The block changes the counters by exactly this: a drop not named here, by zero.
+
+        `made`: packets of the relay's own, ICMP errors and pieces of what is too large."""
         self.assert_accounted()  # a packet reaches its receiver before its counter does
         before = self.balance()
         yield
-        want = {"received": received, "forwarded": forwarded, "held": held, "drops": drops}
+        want = {"received": received, "forwarded": forwarded, "held": held, "made": made,
+                "drops": drops}
 
         def change():
             now = self.balance()
-            got = {name: now[name] - before[name] for name in ("received", "forwarded", "held")}
+            got = {name: now[name] - before[name]
+                   for name in ("received", "forwarded", "held", "made")}
             got["drops"] = {label: count - before["drops"][label]
                             for label, count in now["drops"].items()
                             if count != before["drops"][label]}
@@ -300,8 +304,8 @@ class Lab:
         assert now == want, f"counters went on changing, by {now}"
 
     def assert_accounted(self):
-        """received = forwarded + dropped + held, to the packet, once it is quiet."""
-        wait_for(lambda: f"received = forwarded + dropped + held: {self.balance()}",
+        """received + made = forwarded + dropped + held, to the packet, once it is quiet."""
+        wait_for(lambda: f"received + made = forwarded + dropped + held: {self.balance()}",
                  lambda: self.balance()["adds_up"], 3)
 
     # ------------------------------------------------------------------------------ their sockets

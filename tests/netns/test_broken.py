@@ -41,7 +41,7 @@ BROKEN = {
     "IP options": ({"options": OPTION_NOP}, "ip_options"),
     "IP version 6 in an IPv4 frame": ({"version": 6}, None),
     "IP checksum": ({"ip_checksum": 0x1234}, "ip_checksum"),
-    "first fragment": ({"fragment": 0x2000}, "ip_fragment"),
+    "tiny first fragment": ({"fragment": 0x2000, "payload": b"x" * 240}, "fragment_tiny"),
     "later fragment": ({"fragment": 0x0010}, None),
     "source in 127/8": ({"source": "127.0.0.1"}, "martian_source"),
     "source in 0/8": ({"source": "0.0.0.1"}, "martian_source"),
@@ -120,11 +120,15 @@ def test_broken_reply_from_the_bridge_side(lab):
                   destination=seen[0], source_port=10000, destination_port=seen[1],
                   payload=stun.rtp(1))
     wire = lab.raw(lab.bridge)
-    for field, value, drop in (("udp_sum", 0x0bad, "udp_checksum"), ("ttl", 1, "ttl_expired"),
+    for field, value, drop in (("udp_sum", 0x0bad, "udp_checksum"),
                                ("ip_checksum", 1, "ip_checksum"), ("cut", 70, "ip_truncated")):
         frame = Frame(**{**reply.__dict__, field: value}).build()
         with lab.expect(received=1, forwarded=0, **{drop: 1}):
             wire.send(frame)
+    # This one's sender is told (RFC 1812 section 5.3.1).
+    frame = Frame(**{**reply.__dict__, "ttl": 1}).build()
+    with lab.expect(received=1, forwarded=1, made=1, ttl_expired=1):
+        wire.send(frame)
 
 
 def test_bridges_reply_from_the_client_side(lab):

@@ -55,8 +55,10 @@ std::vector<Case> Cases() {
        Client().TotalLength(20).HeaderWords(6).Build()},
       {"WrongIpChecksum", Drop::kIpChecksum, kWan, Client().IpChecksum(0x1234).Build()},
       {"Options", Drop::kIpOptions, kWan, Client().IpOptions({0x94, 0x04, 0, 0}).Build()},
-      {"FirstFragment", Drop::kIpFragment, kWan, Client().Fragment(0, true).Build()},
-      {"LaterFragment", Drop::kIpFragment, kWan, Client().Fragment(1480, false).Build()},
+      {"TinyFragment", Drop::kFragmentTiny, kWan,
+       Client().PayloadSize(240).Fragment(0, true).Build()},
+      {"FragmentOfOddSize", Drop::kFragmentMalformed, kWan,
+       Client().PayloadSize(301).Fragment(8, true).Build()},
       {"Tcp", Drop::kIpProtocol, kWan,
        Frame().Eth(kGateway, kRelayWan).IPv4("203.0.113.7", "198.51.100.10").Tcp(1, 2).Build()},
       {"SourceZero", Drop::kMartianSource, kWan, Client().IPv4("0.0.0.0", "198.51.100.10").Build()},
@@ -143,7 +145,7 @@ std::vector<Case> Ipv6Cases() {
       {"Version4", Drop::kIpVersion, kWan, Client6().Version(4).Build()},
       {"HopByHop", Drop::kIpOptions, kWan, extension(0)},
       {"Routing", Drop::kIpOptions, kWan, extension(43)},
-      {"Fragment", Drop::kIpFragment, kWan, extension(44)},
+      {"Fragment", Drop::kFragmentNoSession, kWan, extension(44)},
       {"DestinationOptions", Drop::kIpOptions, kWan, extension(60)},
       {"NoNextHeader", Drop::kIpProtocol, kWan, extension(59)},
       {"Tcp", Drop::kIpProtocol, kWan,
@@ -275,7 +277,8 @@ TEST(PacketsDrops, TooLargeForTheWayOut) {
   snapshot.mutable_routing()->mutable_interfaces(1)->set_mtu(1000);
   WalkHarness harness(snapshot, {});
   EXPECT_EQ(harness.Send(kWan, Client().Build()).verdict, Verdict::kTransmit);
-  EXPECT_EQ(harness.Send(kWan, Client().PayloadSize(973).Build()).drop, Drop::kEgressMtu);
+  EXPECT_EQ(harness.Send(kWan, Client().DontFragment().PayloadSize(973).Build()).drop,
+            Drop::kEgressMtu);
   EXPECT_EQ(harness.Send(kWan, Client().PayloadSize(972).Build()).verdict, Verdict::kTransmit);
 }
 

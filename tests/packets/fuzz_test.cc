@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/fragments.h"
 #include "tests/support/walk_harness.h"
 
 namespace bridgehead::test {
@@ -71,6 +72,7 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
       std::mt19937 random(seed);
       Frame quoted = Frame().Eth().IP(net.listener, net.client).Udp(10000, 40000);
       Frame answer = Frame().Eth(kBridge, kRelayLan);
+      const Bytes large = client(40000).PayloadSize(1000).Build();
       const std::vector<Bytes> seeds = {
           client(40000).Payload(StunRequest()).Build(),
           client(40000).Vlan(5).Payload(StunRequest("a:b", false)).Build(),
@@ -78,21 +80,29 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
           client(40001).Payload("media").Build(),
           client(40002).Icmp(3, 4).Quote(quoted).Build(),
           answer.IP(net.bridge, net.nat).Udp(10000, 30000).Build(),
+          FragmentOf(large, 0, 400, 1),
+          FragmentOf(large, 400, 800, 1),
+          FragmentOf(large, 800, 1400, 2),
       };
       ASSERT_EQ(harness.Send(kWan, seeds[0]).verdict, Verdict::kTransmit);
       std::vector<Bytes> frames;
       frames.reserve(2000);
-      for (int i = 0; i < 2000; ++i) frames.push_back(Damage(seeds[random() % 6], random));
+      for (int i = 0; i < 2000; ++i)
+        frames.push_back(Damage(seeds[random() % seeds.size()], random));
       std::map<Verdict, size_t> verdicts;
+      size_t complaints = 0;
       auto outcomes = harness.Send(random() % 2 ? kWan : kLan, frames, random() % workers);
       for (const Outcome& outcome : outcomes) {
         ++verdicts[outcome.verdict];
-        ASSERT_EQ(outcome.verdict == Verdict::kDrop, outcome.drop != Drop::kNone);
+        // What is sent for a dropped packet is an ICMP error about it.
+        complaints += outcome.verdict == Verdict::kTransmit && outcome.drop != Drop::kNone;
+        ASSERT_TRUE(outcome.verdict != Verdict::kDrop || outcome.drop != Drop::kNone);
         if (outcome.verdict != Verdict::kTransmit) continue;
         ASSERT_GE(outcome.frame.size(), 14u + 28);
       }
       ASSERT_EQ(verdicts[Verdict::kTransmit] + verdicts[Verdict::kDrop] + verdicts[Verdict::kHold],
                 frames.size());
+      EXPECT_EQ(complaints, harness.Sum(&WorkerCounters::icmp_sent));
       EXPECT_GT(verdicts[Verdict::kDrop], frames.size() / 4);
       EXPECT_EQ(harness.Send(kWan, client(40000).Payload("still here").Build()).verdict,
                 Verdict::kTransmit);

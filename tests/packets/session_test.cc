@@ -403,6 +403,7 @@ TEST(PacketsNextHops, ARoutesOwnMtuCounts) {
                     .Eth(kBridge, kRelayLan)
                     .IPv4("10.8.0.11", "10.8.0.2")
                     .Udp(10000, port)
+                    .DontFragment()
                     .PayloadSize(73)
                     .Build();
   EXPECT_EQ(harness.Send(kLan, large).drop, Drop::kEgressMtu);

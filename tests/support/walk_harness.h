@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "relay/api/counters.h"
@@ -183,7 +184,7 @@ class WalkHarness {
                          options.tx_checksum_offload});
       }
       worker->walk = std::make_unique<Walk>(*worker->shard, steering_, ports, segment_->worker(w),
-                                            worker->resolve);
+                                            worker->resolve, buffer_source_);
       workers_.push_back(std::move(worker));
     }
   }
@@ -192,6 +193,7 @@ class WalkHarness {
   std::vector<Outcome> Send(uint8_t port, const std::vector<Bytes>& frames, size_t first = 0,
                             uint8_t checksum_flags = 0) {
     std::vector<Outcome> outcomes;
+    ++sends_;
     for (size_t begin = 0; begin < frames.size(); begin += kBurst) {
       size_t count = std::min(kBurst, frames.size() - begin);
       std::vector<Buffer*> buffers;
@@ -201,7 +203,10 @@ class WalkHarness {
       }
       size_t before = outcomes.size();
       outcomes.resize(before + count);
-      for (size_t i = 0; i < count; ++i) buffers[i]->outcome = before + i;
+      for (size_t i = 0; i < count; ++i) {
+        buffers[i]->outcome = before + i;
+        buffers[i]->send = sends_;
+      }
       RunOn(first, buffers, outcomes);
     }
     return outcomes;
@@ -243,6 +248,11 @@ class WalkHarness {
     }
     return outcomes;
   }
+  // What has come out beside the frames of a Send: pieces of large ones, and fragments that an
+  // earlier Send had left waiting. Taken away with each call.
+  std::vector<Outcome> Others() { return std::exchange(others_, {}); }
+  // How many buffers there are for pieces.
+  void LeaveBuffers(size_t count) { buffer_source_.left = count; }
   std::vector<ResolveRequest> Asked() {
     std::vector<ResolveRequest> asked;
     ResolveRequest request;
@@ -280,8 +290,24 @@ class WalkHarness {
     size_t length = 0;
     uint8_t port = 0;
     uint8_t checksum_flags = 0;
+    bool ordered = false;
     size_t outcome = 0;
+    size_t send = 0;  // which Send it came with; 0: none, the relay has made it
     size_t handoffs = 0;
+  };
+  struct Buffers : BufferSource {
+    explicit Buffers(WalkHarness& owner) : harness(owner) {}
+    bool Take(bridgehead::Packet& packet, size_t bytes) override {
+      if (left == 0) return false;
+      --left;
+      Buffer* buffer = harness.NewBuffer(Bytes(bytes), packet.port);
+      packet.buffer = buffer;
+      packet.frame = buffer->memory.get() + kHeadroom;
+      return true;
+    }
+    void GiveBack(const bridgehead::Packet&) override { ++left; }
+    WalkHarness& harness;
+    size_t left = SIZE_MAX;
   };
 
   Buffer* NewBuffer(const Bytes& frame, uint8_t port) {
@@ -310,19 +336,27 @@ class WalkHarness {
       burst[i].length = static_cast<uint32_t>(buffers[i]->length);
       burst[i].port = buffers[i]->port;
       burst[i].checksum_flags = buffers[i]->checksum_flags;
+      burst[i].ordered = buffers[i]->ordered;
     }
     workers_[worker]->walk->Run(burst, *snapshot_, now_);
     std::vector<std::vector<Buffer*>> handoffs(workers_.size());
-    for (const bridgehead::Packet& packet : burst) {
+    auto act = [&](const bridgehead::Packet& packet) {
       auto* buffer = static_cast<Buffer*>(packet.buffer);
       if (packet.verdict == Verdict::kOpen) throw std::logic_error("a packet has no verdict");
       if (packet.verdict == Verdict::kHandoff) {
-        if (++buffer->handoffs > 1) throw std::logic_error("handed off twice");
+        // A fragment to whom its datagram belongs, then to whom the session does.
+        if (++buffer->handoffs > (packet.ordered ? 2 : 1))
+          throw std::logic_error("handed off twice");
+        buffer->ordered = packet.ordered;
         handoffs[packet.egress].push_back(buffer);
-      } else {
+      } else if (buffer->send == sends_) {
         outcomes[buffer->outcome] = Finish(packet, buffer->handoffs);
+      } else {
+        others_.push_back(Finish(packet, buffer->handoffs));
       }
-    }
+    };
+    for (const bridgehead::Packet& packet : burst) act(packet);
+    workers_[worker]->walk->TakeMore(act);
     for (size_t w = 0; w < handoffs.size(); ++w) {
       if (!handoffs[w].empty()) RunOn(w, handoffs[w], outcomes);
     }
@@ -333,6 +367,9 @@ class WalkHarness {
   SnapshotBuilder builder_;
   std::unique_ptr<const Snapshot> snapshot_;
   uint32_t now_ = 1000;
+  Buffers buffer_source_{*this};
+  size_t sends_ = 0;
+  std::vector<Outcome> others_;
   std::vector<std::unique_ptr<OneWorker>> workers_;
   std::vector<std::unique_ptr<Buffer>> buffers_;
 };
