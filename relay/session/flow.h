@@ -60,6 +60,7 @@ enum FlowState : uint8_t {
   // Of the line towards the bridge:
   kNatPort = 4,   // the bridge sees a NAT address and one of its ports
   kOutbound = 8,  // the bridge has opened it; the listener's side is a NAT port
+  kKeeper = 16,   // with kOutbound: others of the same bridge port may share the NAT port
 };
 
 struct alignas(64) Flow {
@@ -79,7 +80,8 @@ struct alignas(64) Flow {
   uint16_t route_generation = 0;      // of Forwarding; another one: look the route up again
   uint16_t listener = 0;              // number in the counter segment
   uint16_t bridge = 0;                // likewise
-  // To the bridge: the session's sequence lock. To the client: the tag of the bridge's ufrag.
+  // To the bridge: the session's sequence lock. To the client: the tag of the bridge's ufrag, or
+  // how many others share a keeper's NAT port.
   std::atomic<uint32_t> tail{0};
 
   Flow() : endpoints() {}
@@ -118,6 +120,8 @@ struct Session {
   // A hash of the bridge's ufrag, the first half of the USERNAME that made the session.
   uint32_t ufrag_tag() const { return to_client.tail.load(std::memory_order_relaxed); }
   void set_ufrag_tag(uint32_t tag) { to_client.tail.store(tag, std::memory_order_relaxed); }
+  uint32_t sharers() const { return to_client.tail.load(std::memory_order_relaxed); }
+  void set_sharers(uint32_t count) { to_client.tail.store(count, std::memory_order_relaxed); }
   Ipv6Address client_address() const {
     return to_bridge.families == Families::k4To4 ? Ipv6Address::Mapped(to_bridge.v4.match.source)
                                                  : to_bridge.endpoints.client;

@@ -2,9 +2,10 @@
 // `nat_ports` on every NAT address.
 //
 // - A reply's (NAT address, port) indexes an array that names the session: no hash.
-// - A port belongs to one session at a time, so the mapping is the same whatever the destination.
-// - The first choice is a function of the client's tuple and the bridge alone, so that a client
-// that
+// - A port belongs to one session at a time; to those that one bridge port has opened to several
+//   others, it belongs in common, so that the mapping is the same whatever the destination (RFC
+//   4787 REQ-1).
+// - The first choice is a function of the client's tuple and the bridge alone, so that a client who
 //   comes to a relay that was restarted gets its port again if nobody else has it. One client
 //   address stays on one NAT address while that has free ports (RFC 4787 REQ-2, "paired").
 // - The port of a confirmed session rests when it is freed: the bridge still takes what comes from

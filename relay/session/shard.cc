@@ -85,16 +85,44 @@ uint64_t SessionShard::HashOf(const Flow& flow) const {
 std::optional<NatPorts::Binding> SessionShard::AllocatePort(const NewSession& wanted,
                                                             uint32_t index) {
   const HashKey& key = config_.nat_key;
-  uint64_t client = HashWords(wanted.client.address.High(), wanted.client.address.Low(), key);
   uint64_t bridge = HashWords(wanted.bridge.address.High(), wanted.bridge.address.Low(), key);
-  uint64_t ports = static_cast<uint64_t>(wanted.client.port.Raw()) << 16 | wanted.bridge.port.Raw();
   const bool v4 = wanted.bridge.address.IsMapped();
-  const std::vector<uint16_t>& candidates =
-      wanted.outbound ? (v4 ? outside_v4_ : outside_v6_) : (v4 ? inside_v4_ : inside_v6_);
-  return nat_ports_.Allocate(
-      candidates, static_cast<uint32_t>((wanted.outbound ? bridge : client) >> 32),
-      HashWords(client ^ std::rotl(bridge, 32), ports, key),
-      ValueOf(index, wanted.outbound ? Direction::kToBridge : Direction::kToClient));
+  if (wanted.outbound) {
+    return nat_ports_.Allocate(v4 ? outside_v4_ : outside_v6_, static_cast<uint32_t>(bridge >> 32),
+                               HashWords(bridge, wanted.bridge.port.Raw(), key),
+                               ValueOf(index, Direction::kToBridge));
+  }
+  uint64_t client = HashWords(wanted.client.address.High(), wanted.client.address.Low(), key);
+  uint64_t ports = static_cast<uint64_t>(wanted.client.port.Raw()) << 16 | wanted.bridge.port.Raw();
+  return nat_ports_.Allocate(v4 ? inside_v4_ : inside_v6_, static_cast<uint32_t>(client >> 32),
+                             HashWords(client ^ std::rotl(bridge, 32), ports, key),
+                             ValueOf(index, Direction::kToClient));
+}
+
+// A keeper is found by the bridge's end of its flow.
+uint64_t SessionShard::MappingHash(const Endpoint& bridge) const {
+  const uint64_t address = bridge.address.IsMapped() ? bridge.address.Low() : bridge.place;
+  return HashWords(HashWords(address, bridge.port.Raw(), config_.hash_key), 1, config_.hash_key);
+}
+
+Endpoint SessionShard::BridgeOf(const Session& session) {
+  const Flow& flow = session.to_client;
+  if (flow.families == Families::k4To4) {
+    return {Ipv4::Any(flow.v4.match.source), flow.v4.match.source_port, kNoPlace};
+  }
+  return {Ipv6Address(), flow.endpoints.bridge_port, flow.endpoints.bridge};
+}
+
+// The session whose NAT port other flows of this bridge port share, or kNone.
+uint32_t SessionShard::FindKeeper(const Endpoint& bridge) {
+  const uint32_t value = table_.Find(MappingHash(bridge), [&](uint32_t v) {
+    const Session& session = sessions_[v / 2];
+    if ((session.to_bridge.state & kKeeper) == 0) return false;
+    const Endpoint other = BridgeOf(session);
+    return other.port == bridge.port && (bridge.address.IsMapped() ? other.address == bridge.address
+                                                                   : other.place == bridge.place);
+  });
+  return value == FlowTable::kNone ? kNone : value / 2;
 }
 
 Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
@@ -115,8 +143,9 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
   Endpoint towards_bridge = wanted.seen_as.value_or(wanted.client);  // what the bridge sees
   Endpoint listener = wanted.listener;
   std::optional<NatPorts::Binding> binding;
+  const uint32_t keeper = wanted.outbound ? FindKeeper(wanted.bridge) : kNone;
   if (wanted.source_nat || wanted.outbound) {
-    binding = AllocatePort(wanted, index);
+    binding = keeper != kNone ? BindingOf(sessions_[keeper]) : AllocatePort(wanted, index);
     if (!binding) {
       sources_.Return(source);
       return Drop::kNatPortsExhausted;
@@ -129,11 +158,13 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
   Session& session = sessions_[index];
   Fill(session, wanted, listener, towards_bridge, now);
   if (binding) session.to_bridge.state |= wanted.outbound ? kOutbound : kNatPort;
+  if (wanted.outbound && keeper == kNone) session.to_bridge.state |= kKeeper;
   if (!Publish(index, wanted, sibling)) {
     sources_.Return(source);
-    if (binding) nat_ports_.Release(*binding);
+    if (binding && keeper == kNone) nat_ports_.Release(*binding);
     return Drop::kTableFull;
   }
+  if (keeper != kNone) sessions_[keeper].set_sharers(sessions_[keeper].sharers() + 1);
   --free_count_;
   timers_.Schedule(index, now + (wanted.trusted ? timeouts.idle : timeouts.unconfirmed));
   if (wanted.trusted) {
@@ -214,14 +245,14 @@ void SessionShard::Fill(Session& session, const NewSession& wanted, const Endpoi
   session.set_ufrag_tag(wanted.ufrag_tag);
 }
 
-// What a NAT port leads to needs no entry in the table.
+// What a NAT port leads to needs no entry of its own; a keeper's is the one by which those find it
+// that share its port, and theirs is by who they talk to.
 bool SessionShard::Publish(uint32_t index, const NewSession& wanted, bool sibling) {
   Session& session = sessions_[index];
   uint64_t forward = HashOf(session.to_bridge);
   if (sibling) forward = SiblingHash(forward, session.ufrag_tag());
-  if (!wanted.outbound && !table_.Insert(forward, ValueOf(index, Direction::kToBridge))) {
-    return false;
-  }
+  if ((session.to_bridge.state & kKeeper) != 0) forward = MappingHash(wanted.bridge);
+  if (!table_.Insert(forward, ValueOf(index, Direction::kToBridge))) return false;
   if (!wanted.source_nat) {
     uint64_t back = HashOf(session.to_client);
     // A removed listener's session may lead to the same bridge port from the same client: the
@@ -297,6 +328,10 @@ uint32_t SessionShard::Due(uint32_t index, uint32_t now, const SessionTimeouts& 
     uint32_t last = std::max(session.to_bridge.last_seen, session.to_client.last_seen);
     if (last + timeouts.idle > now) return last + timeouts.idle;
   }
+  // The others' port stays as it is as long as there is one of them.
+  if ((session.to_bridge.state & kKeeper) != 0 && session.sharers() > 0) {
+    return now + timeouts.idle;
+  }
   Remove(index, now);
   return TimerWheel::kGone;
 }
@@ -306,18 +341,13 @@ void SessionShard::Remove(uint32_t index, uint32_t now) {
   auto& sequence = session.sequence();
   sequence.store(sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 
-  const uint64_t hash = HashOf(session.to_bridge);
+  const bool keeper = (session.to_bridge.state & kKeeper) != 0;
+  const uint64_t hash = keeper ? MappingHash(BridgeOf(session)) : HashOf(session.to_bridge);
   const uint32_t value = ValueOf(index, Direction::kToBridge);
   if (!table_.Erase(hash, value)) table_.Erase(SiblingHash(hash, session.ufrag_tag()), value);
   const bool by_port_only = (session.to_bridge.state & kNatPort) != 0;
   if (!by_port_only) table_.Erase(HashOf(session.to_client), ValueOf(index, Direction::kToClient));
-  if (auto binding = BindingOf(session)) {
-    if (session.confirmed()) {
-      nat_ports_.Retire(*binding, now);
-    } else {
-      nat_ports_.Release(*binding);
-    }
-  }
+  ReleasePort(session, now);
   sources_.Return(sources_.SourceOf(session.client_address()));
   if (!session.confirmed()) counters_.sessions_unconfirmed.Subtract(1);
   counters_.sessions_expired.Add(1);
@@ -328,6 +358,19 @@ void SessionShard::Remove(uint32_t index, uint32_t now) {
   session.to_bridge.endpoints = Endpoints();
   session.to_client.endpoints = Endpoints();
   free_[free_count_++] = index;
+}
+
+void SessionShard::ReleasePort(const Session& session, uint32_t now) {
+  auto binding = BindingOf(session);
+  if (!binding) return;
+  if ((session.to_bridge.state & (kOutbound | kKeeper)) == kOutbound) {
+    Session& keeper = sessions_[nat_ports_.Lookup(binding->address, binding->port) / 2];
+    keeper.set_sharers(keeper.sharers() - 1);
+  } else if (session.confirmed()) {
+    nat_ports_.Retire(*binding, now);
+  } else {
+    nat_ports_.Release(*binding);
+  }
 }
 
 void SessionShard::Advance(uint32_t now, const SessionTimeouts& timeouts) {

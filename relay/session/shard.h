@@ -147,6 +147,7 @@ class SessionShard {
   size_t bytes() const;
 
  private:
+  static constexpr uint32_t kNone = 0xffff'ffff;
   static constexpr size_t kAdvanceBudget = 32;  // sessions and ports looked at in one poll
 
   Flow& FlowAt(uint32_t value) {
@@ -160,6 +161,10 @@ class SessionShard {
   }
   uint64_t HashOf(const Flow& flow) const;
   std::optional<NatPorts::Binding> AllocatePort(const NewSession& wanted, uint32_t index);
+  uint64_t MappingHash(const Endpoint& bridge) const;
+  static Endpoint BridgeOf(const Session& session);
+  uint32_t FindKeeper(const Endpoint& bridge);
+  void ReleasePort(const Session& session, uint32_t now);
   void Fill(Session& session, const NewSession& wanted, const Endpoint& listener,
             const Endpoint& towards_bridge, uint32_t now);
   bool Publish(uint32_t index, const NewSession& wanted, bool sibling);

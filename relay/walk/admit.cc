@@ -280,8 +280,7 @@ Drop AdmitFromBridge(Packet& packet, SessionShard& shard, const Snapshot& snapsh
   if (destination != nullptr && destination->ours()) return Drop::kNotForUs;
   const Ipv6Address bridge = Family::Any(key.source);
   const Listener* octo = snapshot.FindOctoOf(bridge, key.source_port.ToHost());
-  const bool may_open = octo == nullptr && snapshot.outbound &&
-                        snapshot.outbound->Takes(key.destination_port.ToHost());
+  const bool may_open = octo == nullptr && snapshot.outbound && snapshot.MayOpen(key);
   const ListenerBridge* outbound = may_open ? snapshot.outbound->BridgeAt(bridge) : nullptr;
   if (octo == nullptr && outbound == nullptr) return Drop::kNotForUs;
   if (!IsHostAddress(key.destination)) return Drop::kNotForUs;

@@ -26,11 +26,13 @@ inline bool Takes(const Flow& flow, const Packet& packet, const FlowKey<Family>&
   }
   const Endpoints& ends = flow.endpoints;
   if (packet.nat_reply) {
-    // The NAT port has led here; what is left to compare is who sent it.
+    // The NAT port has led here, or the hash of all that differs between those that share one; what
+    // is left to compare is who sent it.
     return flow.direction == Direction::kToClient
                ? ends.bridge_port == key.source_port &&
                      snapshot.AddressAt(ends.bridge) == Family::Any(key.source)
-               : ends.client_port == key.source_port && ends.client == Family::Any(key.source);
+               : ends.client_port == key.source_port && ends.client == Family::Any(key.source) &&
+                     ends.listener_port == key.destination_port;
   }
   if constexpr (std::is_same_v<Family, Ipv6>) {
     if (packet.from_place) {
@@ -58,15 +60,23 @@ inline uint64_t HashPacket(const Packet& packet, const FlowKey<Family>& tuple, c
   }
 }
 
+// Whether others may have the NAT port, too, that has led to this flow.
+inline bool SharesItsPort(const Flow& flow) {
+  return (flow.state & kKeeper) != 0;
+}
+
 // The flow of packets with this key, or nullptr: all of a look-up at once. After Classify with the
 // same key.
 template <class Family>
 inline Flow* FindFlow(const Packet& packet, const FlowKey<Family>& key, SessionShard& shard,
                       const Snapshot& snapshot) {
   auto takes = [&](const Flow& flow) { return Takes(flow, packet, key, snapshot); };
-  if (!packet.nat_reply) return shard.Find(HashPacket(packet, key, shard.hash_key()), takes);
-  Flow* flow = shard.NatCandidate(packet.nat_address, key.destination_port.ToHost());
-  return flow != nullptr && takes(*flow) ? flow : nullptr;
+  if (packet.nat_reply) {
+    Flow* flow = shard.NatCandidate(packet.nat_address, key.destination_port.ToHost());
+    if (flow == nullptr || takes(*flow)) return flow;
+    if (!SharesItsPort(*flow)) return nullptr;
+  }
+  return shard.Find(HashPacket(packet, key, shard.hash_key()), takes);
 }
 
 template <class Family>
@@ -97,7 +107,12 @@ inline bool ConfirmFlow(Packet& packet, SessionShard& shard, const Snapshot& sna
   if (packet.flow != nullptr && Takes(*packet.flow, packet, packet.Key<Family>(), snapshot))
       [[likely]]
     return true;
-  if (packet.nat_reply) return false;
+  if (packet.nat_reply) {
+    if (packet.flow == nullptr || !SharesItsPort(*packet.flow)) return false;
+    Flow* other = FindFlow(packet, packet.Key<Family>(), shard, snapshot);
+    if (other != nullptr) packet.flow = other;
+    return other != nullptr;
+  }
   // A candidate with the same tag but another key, or a session made by an earlier packet of this
   // burst.
   packet.flow = shard.Find(packet.hash, [&](const Flow& flow) {

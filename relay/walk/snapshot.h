@@ -171,6 +171,18 @@ struct Snapshot {
   const Listener* FindOctoOf(const Ipv6Address& bridge, uint16_t port) const;
   // The destination-NAT listener one of whose bridges answers from (address, port), or nullptr.
   const Listener* FindBridgeSource(const Ipv6Address& address, uint16_t port) const;
+  // Whether packets with this key are of a flow that a bridge has opened, or may. With `outbound`
+  // only.
+  template <class Family>
+  bool MayOpen(const FlowKey<Family>& key) const {
+    const LocalAddress* source = FindLocal<Family>(key.source);
+    if (source == nullptr || !source->bridge) return false;
+    if (!outbound->Takes(key.destination_port.ToHost())) return false;
+    // Unless it is what the bridge serves its clients by.
+    const Ipv6Address bridge = Family::Any(key.source);
+    const uint16_t port = key.source_port.ToHost();
+    return FindOctoOf(bridge, port) == nullptr && FindBridgeSource(bridge, port) == nullptr;
+  }
   const Ipv6Address& AddressAt(Place place) const { return places[place]; }
 };
 

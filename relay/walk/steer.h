@@ -3,7 +3,9 @@
 // A reply to a NAT port: the owner of the port's partition. Everything else: a function of the
 // client's address and port alone, the Toeplitz hash and redirection table that NICs use, so that a
 // NIC which spreads by the same fields already delivers to the owner and this stage only confirms
-// it. The client is the source, unless the source is a bridge in destination NAT.
+// it. The client is the source, unless the source is a bridge in destination NAT. Flows that a
+// bridge opens belong where the hash of the bridge's own end says: those of one port share a NAT
+// port.
 #pragma once
 
 #include <cstring>
@@ -91,10 +93,11 @@ template <class Family>
 inline uint8_t OwnerOf(const Packet& packet, const FlowKey<Family>& key, const LocalAddress* local,
                        const Snapshot& snapshot, const Steering& steering) {
   if (packet.nat_reply) return steering.OwnerOfNatPort(key.destination_port.ToHost());
-  bool to_listener =
-      local != nullptr && snapshot.FindListener(*local, key.destination_port.ToHost()) != nullptr;
-  return to_listener ? steering.OwnerOfClient(key.source, key.source_port)
-                     : steering.OwnerOfClient(key.destination, key.destination_port);
+  const bool by_source =
+      (local != nullptr && snapshot.FindListener(*local, key.destination_port.ToHost())) ||
+      (snapshot.outbound && snapshot.MayOpen(key));
+  return by_source ? steering.OwnerOfClient(key.source, key.source_port)
+                   : steering.OwnerOfClient(key.destination, key.destination_port);
 }
 
 }  // namespace bridgehead

@@ -232,6 +232,50 @@ TEST_P(PacketsOutbound, ABridgeOpensAFlowFromAPortOfItsOwnChoice) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::nat_ports_in_use), 0u);
 }
 
+// RFC 4787 requirement 1: endpoint-independent mapping.
+TEST_P(PacketsOutbound, OneMappingWhateverTheDestination) {
+  auto open = [&](std::string_view peer, uint16_t peer_port, uint16_t from = 51234) {
+    Outcome out = harness_.Send(kLan, FromBridge(peer, from, peer_port, {1}).Build());
+    EXPECT_EQ(out.verdict, Verdict::kTransmit);
+    return SourcePort(out.frame);
+  };
+  auto answer = [&](std::string_view peer, uint16_t peer_port, uint16_t port) {
+    Frame frame = Frame().Eth(kGateway, kRelayWan).IP(peer, Outside()).Udp(peer_port, port);
+    return harness_.Send(kWan, frame.Payload("answer").Build());
+  };
+  const uint16_t port = open(Peer(), 10000);
+  EXPECT_EQ(open(Stranger(), 10000), port);
+  EXPECT_EQ(open(Stranger(), 10001), port);
+  EXPECT_NE(open(Peer(), 10000, 51235), port);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 4u);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::nat_ports_in_use), 2u);
+  for (auto [peer, peer_port] : {std::pair{Peer(), uint16_t{10000}},
+                                 {Stranger(), uint16_t{10000}},
+                                 {Stranger(), uint16_t{10001}}}) {
+    Frame at_bridge = Frame().Eth(kRelayLan, kBridge).IP(peer, net().bridge);
+    at_bridge.Udp(peer_port, 51234).Ttl(63).Payload("answer");
+    EXPECT_EQ(answer(peer, peer_port, port).frame, at_bridge.Build());
+  }
+  EXPECT_EQ(answer(Peer(), 10001, port).drop, Drop::kWrongPeer);
+  // An error about one of the flows, and fragments, find theirs too.
+  Frame error = Frame().Eth(kGateway, kRelayWan).IP(Stranger(), Outside());
+  error.Icmp(V6() ? 1 : 3, V6() ? 4 : 3);
+  Frame quoted = Frame().IP(Outside(), Stranger()).Udp(port, 10001).Payload("x");
+  EXPECT_EQ(harness_.Send(kWan, error.Quote(quoted).Build()).verdict, Verdict::kTransmit);
+  // The first flow ends, the others go on and keep the port; others get other ones.
+  for (int i = 0; i < 4; ++i) {
+    harness_.Advance(200);
+    EXPECT_EQ(answer(Stranger(), 10001, port).verdict, Verdict::kTransmit);
+  }
+  EXPECT_EQ(open(Peer(), 10002), port);
+  EXPECT_NE(open(Peer(), 10000, 51236), port);
+  harness_.Advance(1300);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_active), 0u);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::nat_ports_in_use), 0u);
+  // The same again afterwards: the choice depends on nothing but the bridge's end.
+  EXPECT_EQ(open(Stranger(), 10000), port);
+}
+
 TEST_P(PacketsOutbound, OnlyToWhereItIsAllowed) {
   api::Prefix& allow = *snapshot_.mutable_outbound()->add_allow();
   allow.set_address(AddressBytes(Peer()));
