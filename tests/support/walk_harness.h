@@ -227,6 +227,13 @@ class WalkHarness {
     }
   }
 
+  // As many pieces of the timers' work as very many sessions need, the clock standing still.
+  void RunTimers(size_t pieces) {
+    for (auto& worker : workers_) {
+      for (size_t i = 0; i < pieces; ++i) worker->shard->Advance(now_, snapshot_->timeouts);
+    }
+  }
+
   // A new configuration, as a reload brings it; listeners that it does not name stay, retired,
   // unless told otherwise. Returns the error text, empty when it was taken.
   std::string Switch(const api::Snapshot& snapshot, bool keep_removed = true) {
@@ -251,6 +258,8 @@ class WalkHarness {
   // What has come out beside the frames of a Send: pieces of large ones, and fragments that an
   // earlier Send had left waiting. Taken away with each call.
   std::vector<Outcome> Others() { return std::exchange(others_, {}); }
+  // Frees the memory of all frames sent so far. Only while no packet is held.
+  void ForgetFrames() { buffers_.clear(); }
   // How many buffers there are for pieces.
   void LeaveBuffers(size_t count) { buffer_source_.left = count; }
   std::vector<ResolveRequest> Asked() {
