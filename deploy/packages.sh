@@ -18,7 +18,7 @@ BUILD_PACKAGES=(
 DEMO_PACKAGES=(iproute2 procps util-linux socat chromium janus python3)
 TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
-  git clang-format clang-tidy python3 python3-pytest python3-scapy python3-yaml
+  git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
 )
 BENCH_PACKAGES=(dpdk dpdk-dev python3)
 

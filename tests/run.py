@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import fuzzing
 from results import Results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,7 @@ SANITIZED_MODES = "1-destination,2-source"
 MESON_SUITES = ("unit", "packets", "bpf")
 PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
-NOT_QUICK = ("interop", "tidy")
+NOT_QUICK = ("interop", "fuzz", "tidy")
 ANALYZED = ("relay/net/", "relay/session/", "relay/walk/")
 SANITIZER_ENVIRONMENT = {
     # DPDK keeps its memory until the process ends.
@@ -74,13 +75,13 @@ class Runner:
 
     # ---------------------------------------------------------------------------------- building
 
-    def build(self, build, *setup, targets=lambda: []):
-        """Sets up and builds everything, or what `targets` names once it is set up."""
+    def build(self, build, *setup, targets=lambda: [], environment=None):
+        """Sets up, with `environment`, and builds everything, or what `targets` names then."""
         self.say(f"== build {build.name}")
         if not (build / "build.ninja").exists():
             # Line numbers are all that a test's backtrace needs; all of -g takes a third longer.
             code = self.run(["meson", "setup", str(build), str(ROOT), "-Dcpp_args=-g1", *setup],
-                            300)
+                            300, environment)
             if code != 0:
                 shutil.rmtree(build, ignore_errors=True)
                 self.results.fail(f"meson setup {build.name}", "its output above")
@@ -149,6 +150,25 @@ class Runner:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def fuzz(self):
+        """Each target of tests/fuzz on the same inputs as the last time."""
+        build = self.options.build_dir.with_name(self.options.build_dir.name + "-fuzz")
+        ccache = "ccache " if shutil.which("ccache") else ""
+        # What a target tries counts more than how fast: -O1 compiles in two thirds of the time.
+        if not self.build(build, "-Dfuzz=true", "-Doptimization=1",
+                          environment={"CC": f"{ccache}clang", "CXX": f"{ccache}clang++"},
+                          targets=lambda: [f"tests/fuzz/{name}_fuzz"
+                                           for name in fuzzing.targets()]):
+            return
+        directory = self.directory / "fuzz"
+        for target, wrong, result in fuzzing.run_all_short(build, directory):
+            if wrong is None:
+                self.results.passed += 1
+                self.say(f"   {target}: {result} inputs")
+            else:
+                self.say(f"{result[-6000:]}\n{target}_fuzz: {wrong}")
+                self.results.fail(f"fuzz {target}", f"its output above; {directory}")
+
     @staticmethod
     def listed_tests(build, *suites):
         listed = json.loads(subprocess.run(
@@ -214,12 +234,13 @@ class Runner:
             "bpf": lambda: self.meson_tests(build, "bpf"),
             "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
             "interop": lambda: self.pytest(["tests/interop"], build),
+            "fuzz": self.fuzz,
             "tidy": self.tidy,
         }
         wanted = options.only or [name for name in suites
                                   if not (options.quick and name in NOT_QUICK)]
         targets = (lambda: self.needed_targets(build)) if options.quick else (lambda: [])
-        if set(wanted) & (set(suites) - {"format", "tidy"}):
+        if set(wanted) & (set(suites) - {"format", "fuzz", "tidy"}):
             if not self.build(build, targets=targets):
                 return
         for name in wanted:
@@ -246,12 +267,12 @@ def remove_left_namespaces():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
     parser.add_argument("--quick", action="store_true",
-                        help="no browser, no sanitizers, no clang-tidy, one mode of the namespaces")
+                        help="no browser, no fuzzing, no sanitizers, no clang-tidy, one mode of the namespaces")
     parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
                         help="also build and run with ASan and UBSan (default: unless --quick)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
-        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "tidy",
-        "sanitize"],
+        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "fuzz",
+        "tidy", "sanitize"],
         help="one suite of: %(choices)s; can be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
                         help="the sanitized build stands beside it (default: build)")

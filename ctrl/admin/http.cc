@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ctrl/admin/request.h"
 #include "ctrl/config/listen.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
@@ -51,17 +52,14 @@ std::string Head(const Answer& answer) {
 
 // The answer to a request line, head and body in one.
 std::string Answered(const AdminPages& pages, std::string_view line) {
-  const size_t target = line.find(' ');
-  const size_t version = line.rfind(' ');
-  if (target == version || !line.substr(version + 1).starts_with("HTTP/1.")) {
+  const std::optional<RequestLine> request = ParseRequestLine(line);
+  if (!request) {
     const Answer answer{400, kPlain, "not a request of HTTP/1\n"};
     return Head(answer) + answer.body;
   }
-  const std::string_view method = line.substr(0, target);
-  std::string_view path = line.substr(target + 1, version - target - 1);
-  path = path.substr(0, path.find('?'));
+  const std::string_view method = request->method;
   Answer answer{405, kPlain, "only GET and HEAD\n"};
-  if (method == "GET" || method == "HEAD") answer = pages.Get(std::string(path));
+  if (method == "GET" || method == "HEAD") answer = pages.Get(std::string(request->path));
   return method == "HEAD" ? Head(answer) : Head(answer) + answer.body;
 }
 

@@ -271,6 +271,9 @@ class WalkHarness {
     return asked;
   }
 
+  // Frees the packets of the past. None may be held.
+  void ReleaseBuffers() { buffers_.clear(); }
+
   WorkerCounters& counters(size_t worker) { return segment_->worker(worker); }
   SessionShard& shard(size_t worker) { return *workers_[worker]->shard; }
   const Snapshot& snapshot() const { return *snapshot_; }
@@ -287,6 +290,10 @@ class WalkHarness {
 
  private:
   static constexpr size_t kHeadroom = 128;
+  // Nobody needs more in front of a frame than two longer IP headers (an ICMP error and what it
+  // quotes) and a VLAN tag: what lies before that must stay as it is.
+  static constexpr size_t kUsedHeadroom = 44;
+  static constexpr uint8_t kUntouched = 0xcd;
 
   struct OneWorker {
     ResolveQueue resolve;
@@ -322,6 +329,7 @@ class WalkHarness {
   Buffer* NewBuffer(const Bytes& frame, uint8_t port) {
     auto buffer = std::make_unique<Buffer>();
     buffer->memory = std::make_unique<uint8_t[]>(kHeadroom + frame.size());
+    memset(buffer->memory.get(), kUntouched, kHeadroom);
     if (!frame.empty()) memcpy(buffer->memory.get() + kHeadroom, frame.data(), frame.size());
     buffer->length = frame.size();
     buffer->port = port;
@@ -352,6 +360,9 @@ class WalkHarness {
     auto act = [&](const bridgehead::Packet& packet) {
       auto* buffer = static_cast<Buffer*>(packet.buffer);
       if (packet.verdict == Verdict::kOpen) throw std::logic_error("a packet has no verdict");
+      for (size_t i = 0; i < kHeadroom - kUsedHeadroom; ++i) {
+        if (buffer->memory[i] != kUntouched) throw std::logic_error("written before the packet");
+      }
       if (packet.verdict == Verdict::kHandoff) {
         // A fragment to whom its datagram belongs, then to whom the session does.
         if (++buffer->handoffs > (packet.ordered ? 2 : 1))
