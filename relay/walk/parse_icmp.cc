@@ -22,12 +22,15 @@ Drop ParseIcmp(Packet& packet) {
   if (size < sizeof(IcmpHeader) + sizeof(Ipv4Header) + sizeof(UdpHeader)) {
     return Drop::kIcmpTruncated;
   }
-  // What the relay sends has neither options nor another protocol.
+  // What the relay sends has neither options nor another protocol, nor less than a UDP header.
   const Ipv4Header& quoted = QuotedIp<Ipv4>(packet);
   if (quoted.version_ihl != 0x45 || quoted.protocol != kProtocolUdp ||
+      quoted.total_length.ToHost() < sizeof(Ipv4Header) + sizeof(UdpHeader) ||
       (quoted.fragment.ToHost() & kIpv4OffsetMask) != 0) {
     return Drop::kIcmpNoSession;
   }
+  // RFC 5508 requirement 3 (a). The quoted UDP checksum is not looked at (c).
+  if (FoldChecksum(SumBytes(&quoted, sizeof(quoted))) != 0xffff) return Drop::kIcmpChecksum;
   packet.kind = PacketKind::kIcmpError;
   return Drop::kNone;
 }
@@ -48,7 +51,8 @@ Drop ParseIcmpv6(Packet& packet) {
     return Drop::kIcmpTruncated;
   }
   const Ipv6Header& quoted = QuotedIp<Ipv6>(packet);
-  if (quoted.version_class_flow.ToHost() >> 28 != 6 || quoted.next_header != kProtocolUdp) {
+  if (quoted.version_class_flow.ToHost() >> 28 != 6 || quoted.next_header != kProtocolUdp ||
+      quoted.payload_length.ToHost() < sizeof(UdpHeader)) {
     return Drop::kIcmpNoSession;
   }
   packet.kind = PacketKind::kIcmpError;

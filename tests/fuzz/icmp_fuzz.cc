@@ -89,6 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes before = quoted;
   Damage(quoted, input);
   quoted.resize(std::min<size_t>(quoted.size(), 1400));
+  if (input.U8() % 2 != 0) RepairHeader(quoted);  // else a damaged header ends the walk
   // An error may carry what is not of the packet behind it (RFC 4884).
   const bool damaged = !Same(std::span(quoted).first(std::min(quoted.size(), before.size())),
                              std::span(before).first(std::min(quoted.size(), before.size()))) ||

@@ -78,6 +78,13 @@ inline bool HeaderChecksumHolds(const IpPacket& ip) {
   return ip.v6 || test::ChecksumAdd(ip.header) == 0xffff;
 }
 
+// Makes an IPv4 header's checksum hold; leaves alone what is none.
+inline void RepairHeader(std::span<uint8_t> ip) {
+  if (ip.size() < 20 || ip[0] >> 4 == 6) return;
+  Put16(ip, 10, 0);
+  Put16(ip, 10, test::ChecksumFinish(test::ChecksumAdd(ip.first(20))));
+}
+
 // Makes the checksums of a UDP packet or ICMP message hold and, with `lengths`, its lengths: so
 // that damage elsewhere gets past the first checks. Leaves alone what is no such packet.
 inline void Repair(std::span<uint8_t> ip, bool lengths) {
@@ -93,10 +100,7 @@ inline void Repair(std::span<uint8_t> ip, bool lengths) {
     }
     if (ip[v6 ? 6 : 9] == 17 && ip.size() >= header + 6) Put16(ip, header + 4, ip.size() - header);
   }
-  if (!v6) {
-    Put16(ip, 10, 0);
-    Put16(ip, 10, test::ChecksumFinish(test::ChecksumAdd(ip.first(header))));
-  }
+  RepairHeader(ip);
   const auto packet = ReadIp(ip);
   if (!packet || packet->length > ip.size()) return;
   const size_t at = packet->udp() ? 6 : 2;
