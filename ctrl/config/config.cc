@@ -64,7 +64,7 @@ std::vector<PlacedAddress> AllNatAddresses(const Config& config) {
 MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
   // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
   // the count of its source.
-  constexpr uint64_t kBytesPerSession = 176;
+  constexpr uint64_t kBytesPerSession = 180;
   // Session number, taken bit and place in the quarantine queue.
   constexpr uint64_t kBytesPerNatPort = 13;
   const Dataplane& dataplane = config.dataplane;

@@ -202,6 +202,7 @@ void SessionShard::MakeRoom(bool trusted, uint32_t most_unconfirmed, uint32_t no
     const bool full = free_count_ == 0 || (pool_full && !trusted);
     if (waits && !full) return;
     if (waits) {
+      timers_.Cancel(oldest.session);
       Remove(oldest.session, now);
       counters_.sessions_displaced.Add(1);
     }

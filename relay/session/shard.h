@@ -170,7 +170,7 @@ class SessionShard {
   bool Publish(uint32_t index, const NewSession& wanted, bool sibling);
   void MakeRoom(bool trusted, uint32_t most_unconfirmed, uint32_t now);
   uint32_t Due(uint32_t index, uint32_t now, const SessionTimeouts& timeouts);
-  void Remove(uint32_t index, uint32_t now);
+  void Remove(uint32_t index, uint32_t now);  // not in the timer wheel any more
   std::optional<NatPorts::Binding> BindingOf(const Session& session) const;
   void UpdateGauges();
 

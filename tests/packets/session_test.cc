@@ -223,6 +223,35 @@ TEST(PacketsLimits, TheOldestUnconfirmedSessionMakesRoom) {
   EXPECT_EQ(harness.Send(kWan, Media(29000)).verdict, Verdict::kTransmit);
 }
 
+TEST(PacketsLimits, WhatMadeRoomEndsOnce) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_limits()->set_unconfirmed(8);
+  WalkHarness harness(snapshot, {});
+  Confirm(harness, 29000);
+  for (uint16_t i = 0; i < 100; ++i) harness.Send(kWan, Request(static_cast<uint16_t>(30000 + i)));
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_displaced), 92u);
+  harness.Advance(11);  // the time of all of them is over
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_expired), 100u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_unconfirmed), 0u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_active), 1u);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::nat_ports_in_use), 1u);
+}
+
+// The record of a session that made room is used again at once, and has a time of its own.
+TEST(PacketsLimits, WhoTakesTheRoomHasItsFullTime) {
+  api::Snapshot snapshot = BasicSnapshot(true);
+  snapshot.mutable_limits()->set_unconfirmed(1);
+  WalkHarness harness(snapshot, {});
+  harness.Send(kWan, Request(30000));
+  harness.Advance(5);
+  harness.Send(kWan, Request(30001));
+  harness.Advance(6);
+  EXPECT_EQ(harness.Send(kWan, Media(30001)).verdict, Verdict::kTransmit);
+  harness.Advance(5);
+  EXPECT_EQ(harness.Send(kWan, Media(30001)).drop, Drop::kNotStun);
+  EXPECT_EQ(harness.Sum(&WorkerCounters::sessions_expired), 2u);
+}
+
 TEST(PacketsLimits, WhoHasItsSharePushesNobodyOut) {
   api::Snapshot snapshot = BasicSnapshot(true);
   snapshot.mutable_limits()->set_unconfirmed(4);

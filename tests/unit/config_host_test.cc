@@ -154,7 +154,7 @@ TEST_F(HostTest, WhatCanNotBeReadIsAWarning) {
 }
 
 TEST_F(HostTest, TooMuchMemoryIsAWarning) {
-  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * 65536 * 176);
+  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * 65536 * 180);
   std::ofstream(sources_.meminfo) << "MemTotal:        80000 kB\n";
   const HostFindings findings = CheckHost(config_, sources_);
   EXPECT_TRUE(findings.ok());

@@ -239,6 +239,41 @@ TEST(TimerWheel, WorkIsCutIntoPieces) {
   EXPECT_EQ(asked, 100u);
 }
 
+TEST(TimerWheel, RandomCancelsAgainstAMap) {
+  constexpr uint32_t kSessions = 300;
+  TimerWheel wheel(kSessions);
+  wheel.Start(0);
+  std::map<uint32_t, uint32_t> due;
+  std::mt19937 random(5);
+  for (uint32_t now = 0; now < 3'000; ++now) {
+    for (int i = 0; i < 40; ++i) {
+      const uint32_t index = random() % kSessions;
+      if (due.erase(index) != 0) {
+        wheel.Cancel(index);
+      } else {
+        due[index] = now + 1 + random() % 20;
+        wheel.Schedule(index, due[index]);
+      }
+    }
+    // In two pieces, so that some are cancelled while their second is half done.
+    const auto ask = [&](uint32_t index) {
+      EXPECT_EQ(due.count(index), 1u);
+      EXPECT_LE(due[index], now);
+      due.erase(index);
+      if (random() % 4 != 0) return TimerWheel::kGone;
+      due[index] = now + 1 + random() % 20;
+      return due[index];
+    };
+    wheel.Advance(now, 2, ask);
+    if (!due.empty()) {
+      wheel.Cancel(due.begin()->first);
+      due.erase(due.begin());
+    }
+    wheel.Advance(now, kSessions, ask);
+    for (const auto& [index, deadline] : due) EXPECT_GT(deadline, now) << index;
+  }
+}
+
 TEST(TimerWheel, APastDeadlineIsAskedInTheNextSecond) {
   TimerWheel wheel(1);
   wheel.Start(100);
