@@ -15,7 +15,10 @@ BUILD_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # socat carries the call's signalling and the demo's TCP session; util-linux has nsenter and setsid.
-DEMO_PACKAGES=(iproute2 procps util-linux socat chromium janus python3)
+# Janus is the one bridge of a call; of several each is deploy/demo/bridge.py, on aiortc.
+DEMO_PACKAGES=(
+  iproute2 procps util-linux socat chromium janus python3 python3-aiohttp python3-aiortc
+)
 TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml

@@ -1,4 +1,4 @@
-# Building what the demo runs. Sourced by demo.sh; needs REPO and BUILD.
+# Building what the demo runs. Sourced by demo.sh; needs REPO, BUILD and ATTACK.
 
 # The build runs as the owner of the repository, so that sudo leaves no files of root's in it.
 AS_OWNER=()
@@ -10,6 +10,7 @@ build_programs() {
   local log=$BUILD/demo-build.log targets=(
     relay/bridgehead-relay ctrl/bridgehead-ctrl ctrl/bridgehead bpf/steer.bpf.o
   )
+  [[ $ATTACK ]] && targets+=(bench/bridgehead-flood)
   "${AS_OWNER[@]}" mkdir -p "$BUILD"
   echo "demo: building in $BUILD; the first time this takes minutes"
   if [[ ! -e $BUILD/build.ninja ]]; then

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+import attack
 import call_state
 import line_session
 import participants
@@ -59,7 +60,12 @@ def arguments():
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--seconds", type=int, required=True)
     parser.add_argument("--public", required=True)
-    parser.add_argument("--janus-port", type=int, required=True)
+    parser.add_argument("--client", required=True, help="the participants' address")
+    parser.add_argument("--bridge", type=lambda text: tuple(text.split("=", 1)), action="append",
+                        required=True, metavar="NAME=URL", help="its name and address of its signalling")
+    parser.add_argument("--announced", default="", help="address that a bridge tells for the public one")
+    parser.add_argument("--flood", default="", help="the flood generator's program")
+    parser.add_argument("--flood-mac", default="", help="MAC address that it sends to")
     parser.add_argument("--line-port", type=int, required=True)
     parser.add_argument("--command", required=True, help="the bridgehead command")
     parser.add_argument("--run-dir", required=True)
@@ -73,10 +79,15 @@ def arguments():
 
 
 def udp_counters(pid):
-    """The kernel's UDP counters in the network namespace of process `pid`."""
+    """The kernel's UDP counters in the network namespace of process `pid`, of both families."""
     with open(f"/proc/{pid}/net/snmp", encoding="ascii") as snmp:
         names, values = [line.split()[1:] for line in snmp if line.startswith("Udp:")]
-    return dict(zip(names, map(int, values)))
+    counters = dict(zip(names, map(int, values)))
+    with open(f"/proc/{pid}/net/snmp6", encoding="ascii") as snmp6:
+        for name, value in map(str.split, snmp6):
+            if name.startswith("Udp6"):
+                counters[name[4:]] = counters.get(name[4:], 0) + int(value)
+    return counters
 
 
 class Call:
@@ -86,10 +97,17 @@ class Call:
         self._screen = table.Screen()
         self._previous = None
         self.people = participants.Participants(
-            options.clients, f"ws://{options.public}:{options.janus_port}",
-            options.directory, options.logs)
-        self.state = call_state.CallState(self.people.names, options.public)
+            options.clients, options.bridge, options.directory, options.logs, options.public,
+            options.announced, newcomer=bool(options.flood))
+        self.state = call_state.CallState(self.people.names, options.public, self.people.echo)
         self.session = line_session.LineSession(options.public, options.line_port)
+        self.attack = None
+        if options.flood:
+            bridge = options.bridge[0][0]
+            flood = attack.Flood(options.flood, options.flood_mac, options.public, f"{bridge}/")
+            self.attack = attack.Attack(
+                flood, [(p.name, p.pid) for p in options.watch if p.name in ("relay", "ctrl")],
+                lambda: self._view.sessions_of(options.client))
 
     def step(self, title):
         """One second of the call: wait, look, show, and stop at what can not be mended."""
@@ -101,13 +119,16 @@ class Call:
             raise Fault(f"{name}'s browser has ended", self.people.log_of(name))
         sample = self._view.sample()
         self.state.update(self.people.reports.latest())
+        self.state.take_sessions(self._view.sessions_of(self._options.client))
         now = time.monotonic()
-        rate = 0.0
+        sent = self.attack.flood.sent if self.attack else 0
+        rates = table.Rates()
         if self._previous:
-            before, then = self._previous
-            rate = (sample.received - before.received) / (now - then)
-        self._previous = (sample, now)
-        self._screen.show(title, self.state, sample, rate, self.session)
+            before, before_sent, then = self._previous
+            rates = table.Rates((sample.received - before.received) / (now - then),
+                                (sent - before_sent) / (now - then))
+        self._previous = (sample, sent, now)
+        self._screen.show(title, self.state, sample, rates, self.session)
         if self.session.problem:
             raise Fault(f"the TCP session {self.session.problem}")
         for name, reason in self.state.failures.items():
@@ -130,13 +151,20 @@ class Call:
 
     def measure(self):
         seconds = self._options.seconds
+        if self.attack:
+            self.attack.begin()
         for second in range(1, seconds + 1):
+            if self.attack and second == 1 + seconds // 3:
+                self.state.join(self.people.newcomer)
+                self.people.reports.ask_to_join([self.people.newcomer])
             sample = self.step(f"connected, {second} s of {seconds}")
             if stalled := self.state.stalled(STALL):
                 lines = [f"{stream} stopped flowing" for stream in stalled]
                 lines.append(f"the relay has received {sample.received} packets, forwarded "
                              f"{sample.forwarded}; drops: {table.drops_text(sample)}")
                 raise Fault("\n".join(lines), self._options.watch[0].log)
+        if self.attack:
+            self.attack.end(self.state, self.people.newcomer)
         return sample
 
     def hang_up(self):
@@ -162,9 +190,18 @@ def host_losses(options):
 
 def judge(options, call, connected, last, quiet):
     full_buffers, wrong_checksums = host_losses(options)
-    faults = verdict.call_faults(call.state, full_buffers)
-    faults += verdict.relay_faults(connected, quiet or last)
+    last = quiet or last
+    if call.attack:
+        media = call.state.total("packets", "out") + call.state.total("packets", "in")
+        allowed, reason = int(media * attack.LOSS), "a flood may cost"
+        faults = (call.attack.faults + attack.strength_faults(last)
+                  + verdict.drop_faults(connected, last, attack.DROPS))
+    else:
+        allowed, reason = full_buffers, "their hosts' full socket buffers explain"
+        faults = verdict.drop_faults(connected, last) + verdict.port_faults(last)
+    faults += verdict.call_faults(call.state, allowed, reason)
     faults += verdict.line_faults(call.session)
+    faults += verdict.bridge_faults(call.state.bridges, call.people.bridge_of)
     if quiet:
         faults += verdict.accounting_faults(quiet, call.state)
     if wrong_checksums:
@@ -185,13 +222,25 @@ def summarise(options, call, last, faults):
           f"{sum(last.drops.values())} + waiting {last.held}")
     for label, packets in last.drops.items():
         if packets:
-            why = {**verdict.BENIGN, **verdict.BENIGN_WHILE_CONNECTING}.get(label, "a loss")
+            why = {**verdict.BENIGN, **verdict.BENIGN_WHILE_CONNECTING,
+                   **(attack.DROPS if call.attack else {})}.get(label, "a loss")
             print(f"            {label} {packets}: {why}")
+    for port in last.ports:
+        if port.missed or port.no_buffer:
+            print(f"            port {port.name} lost {port.missed} packets before the relay took them, and "
+                  f"{port.no_buffer} for want of a buffer")
+    for line in call.attack.told if call.attack else []:
+        print(f"  attack    {line}")
+    for bridge in dict.fromkeys(call.people.bridge_of.values()):
+        served = [name for name, bridges in call.state.bridges.items() if bridge in bridges]
+        print(f"  bridge    {bridge} serves {', '.join(served) or 'nobody'}")
     print(f"  TCP       {table.lines_text(call.session)}")
     for fault in faults:
         print(f"  FAULT     {fault}")
-    print("  verdict   " + ("FAILED" if faults else
-                            "media flowed both ways for everyone, the relay lost nothing"))
+    good = "media flowed both ways for everyone, the relay lost nothing"
+    if call.attack:
+        good = f"media flowed both ways for everyone, also for {call.people.newcomer}, who came during the flood"
+    print("  verdict   " + ("FAILED" if faults else good))
 
 
 def print_log(path):
@@ -215,6 +264,8 @@ def run(options):
             print_log(log)
         return 1
     finally:
+        if call.attack:
+            call.attack.flood.stop()
         if not options.stay:
             call.people.stop()
 

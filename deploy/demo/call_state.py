@@ -25,35 +25,59 @@ class Stream:
 
 
 class CallState:
-    """Follows the reports of one call with the participants `names`; `public` is the relay's address."""
+    """Follows the reports of one call with the participants `names`; `public` is the relay's address.
+    With `echo` each hears and sees itself, otherwise all others."""
 
-    def __init__(self, names, public):
-        self.names = names
+    def __init__(self, names, public, echo):
+        self.names = ()
         self.public = public
+        self.echo = echo
         self.streams = {}
-        self.ice = dict.fromkeys(names, "starting")
-        self.rtt = dict.fromkeys(names)  # worst of the participant's connections, in seconds
+        self.ice = {}
+        self.rtt = {}  # worst of the participant's connections, in seconds
+        self.ports = {}  # participant -> the UDP ports that are its own, as its browser says
+        self.bridges = {}  # participant -> names of the bridges that the relay takes it to
+        self.connecting = {}  # participant -> seconds of each connection from first check to answer
         self.failures = {}  # participant -> what its page says went wrong
         self.stray = set()  # remote addresses other than the relay's
-        self.reported = dict.fromkeys(names, 0.0)
+        self.reported = {}
+        for name in names:
+            self.join(name)
+
+    def join(self, name):
+        """One more participant."""
+        self.names += (name,)
+        self.ice[name] = "starting"
+        self.rtt[name] = None
+        self.ports[name] = set()
+        self.bridges[name] = set()
+        self.connecting[name] = []
+        self.reported[name] = 0.0
 
     def expected(self):
         """Keys of the streams a complete call has."""
-        alone = len(self.names) == 1
         for name in self.names:
             for kind in KINDS:
                 yield (name, "", "out", kind)
-                for peer in ([""] if alone else [p for p in self.names if p != name]):
+                for peer in ([""] if self.echo else [p for p in self.names if p != name]):
                     yield (name, peer, "in", kind)
 
     def update(self, reports):
         for name, report in reports.items():
-            if report["time"] <= self.reported[name]:
+            if name not in self.names or report["time"] <= self.reported[name]:
                 continue
             self.reported[name] = report["time"]
             if report["failure"]:
                 self.failures[name] = report["failure"]
             self._take_connections(name, report["connections"])
+
+    def take_sessions(self, sessions):
+        """Of the relay, as RelayView tells them."""
+        # A browser takes the address that the bridge has seen for one of its own (peer reflexive, RFC
+        # 8445 section 7.2.5.3.1): in source NAT it names the NAT port.
+        for name, ports in self.ports.items():
+            self.bridges[name] = {session.bridge for (own, _, nat), session in sessions.items()
+                                  if ports & {own, nat}}
 
     def _take_connections(self, name, connections):
         states = {c["ice"] for c in connections}
@@ -62,6 +86,9 @@ class CallState:
             self.ice[name] = "connected" if states <= good else sorted(states - good)[0]
         trips = [c["rtt"] for c in connections if c["rtt"] is not None]
         self.rtt[name] = max(trips, default=None)
+        self.ports[name] = {c["port"] for c in connections if c["port"]}
+        self.connecting[name] = [c["connecting"] / 1000 for c in connections
+                                 if c["connecting"] is not None]
         for connection in connections:
             if connection["remote"] not in ("", self.public):
                 self.stray.add(connection["remote"])
@@ -88,9 +115,9 @@ class CallState:
                 if key not in self.streams or not self.streams[key].moved]
 
     def stalled(self, longest):
-        """Streams that have not moved for `longest` seconds."""
+        """Streams that have begun, and then not moved for `longest` seconds."""
         now = time.monotonic()
-        return [stream for stream in self.streams.values() if now - stream.moved > longest]
+        return [stream for stream in self.streams.values() if stream.moved and now - stream.moved > longest]
 
     def connected(self):
         return not self.missing() and all(state == "connected" for state in self.ice.values())

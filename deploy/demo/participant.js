@@ -1,15 +1,19 @@
 // One participant of the demo's call: publishes camera and microphone to a Janus room and subscribes
 // to everyone else in it (with ?echo=1: Janus' echo test, so that one participant alone also
-// receives). Reports its getStats() once a second to the server this page came from; the answer
-// says whether to stay in the call.
+// receives), or, where the bridge's address is an http one, posts its offer there and gets its own
+// media back. Reports its getStats() once a second to the server this page came from; the answer
+// says when to join the call and when to leave it.
 //
-// Query: name, janus (WebSocket address), room, echo.
+// Query: name, bridge (address of its signalling), room, echo, and announced (what the bridge announces
+// as its address) with public (what is put in its place).
 'use strict';
 
 const query = new URLSearchParams(location.search);
 const name = query.get('name');
-const connections = [];  // {role, peer, pc}; role 'publish', 'echo' or 'subscribe'
+const connections = [];  // {role, peer, pc, times}; role 'publish', 'echo' or 'subscribe'
 let failure = '';
+let allowIn;
+const allowedIn = new Promise(resolve => allowIn = resolve);
 let left = false;
 
 // Janus' WebSocket protocol: each request carries a transaction, each answer repeats it. Requests to
@@ -70,7 +74,11 @@ function newConnection(role, peer) {
   pc.ontrack = ({track}) => {
     if (track.kind === 'video') show(track);
   };
-  connections.push({role, peer, pc});
+  const times = {};  // when ICE was in which state first
+  pc.addEventListener('iceconnectionstatechange', () => {
+    times[pc.iceConnectionState] = times[pc.iceConnectionState] || performance.now();
+  });
+  connections.push({role, peer, pc, times});
   return pc;
 }
 
@@ -80,6 +88,14 @@ function show(track) {
   video.width = 160;
   video.srcObject = new MediaStream([track]);
   document.getElementById('others').append(video);
+}
+
+// What the bridge says, with the address that leads to it.
+function reachable(description) {
+  const announced = query.get('announced');
+  const sdp = announced ? description.sdp.replaceAll(` ${announced} `, ` ${query.get('public')} `) :
+                          description.sdp;
+  return {type: description.type, sdp};
 }
 
 // Applies a local description and resolves once it holds every candidate.
@@ -103,7 +119,13 @@ async function echo(janus, media) {
   const send = await janus.attach('janus.plugin.echotest');
   const {pc, jsep} = await offer('echo', media);
   const answer = await send({audio: true, video: true, bitrate: 800000}, jsep);
-  await pc.setRemoteDescription(answer.jsep);
+  await pc.setRemoteDescription(reachable(answer.jsep));
+}
+
+async function post(address, media) {
+  const {pc, jsep} = await offer('echo', media);
+  const answer = await fetch(address, {method: 'POST', body: JSON.stringify(jsep)});
+  await pc.setRemoteDescription(await answer.json());
 }
 
 async function subscribe(janus, room, feed) {
@@ -111,7 +133,7 @@ async function subscribe(janus, room, feed) {
   const streams = [{feed: feed.id}];
   const joined = await send({request: 'join', ptype: 'subscriber', room, streams});
   const pc = newConnection('subscribe', feed.display);
-  await pc.setRemoteDescription(joined.jsep);
+  await pc.setRemoteDescription(reachable(joined.jsep));
   await send({request: 'start', room}, await describe(pc, await pc.createAnswer()));
 }
 
@@ -130,13 +152,16 @@ async function joinRoom(janus, media) {
   const joined = await send({request: 'join', ptype: 'publisher', room, display: name});
   const {pc, jsep} = await offer('publish', media);
   const published = await send({request: 'publish', bitrate: 800000}, jsep);
-  await pc.setRemoteDescription(published.jsep);
+  await pc.setRemoteDescription(reachable(published.jsep));
   meet(joined.plugindata.data.publishers);
 }
 
 // What the report says of one connection. Losses are as RFC 3550 counts them.
-async function connectionReport({role, peer, pc}) {
+async function connectionReport({role, peer, pc, times}) {
   const report = {role, peer, ice: pc.iceConnectionState, remote: '', rtt: null, out: {}, in: {}};
+  report.port = 0;  // our own
+  // From the first connectivity check, which is sent at once, to the answer.
+  report.connecting = times.connected ? times.connected - times.checking : null;
   const stats = await pc.getStats();
   for (const item of stats.values()) {
     if (item.type === 'outbound-rtp') {
@@ -150,6 +175,8 @@ async function connectionReport({role, peer, pc}) {
       const remote = stats.get(item.remoteCandidateId);
       report.remote = remote ? remote.address : '';
       report.rtt = item.currentRoundTripTime;
+      const local = stats.get(item.localCandidateId);
+      report.port = local ? local.port : 0;
     }
   }
   return report;
@@ -158,7 +185,9 @@ async function connectionReport({role, peer, pc}) {
 async function report() {
   const body = {name, failure, left, connections: await Promise.all(connections.map(connectionReport))};
   const answer = await fetch('/report', {method: 'POST', body: JSON.stringify(body)});
-  if ((await answer.json()).leave && !left) leave();
+  const {join, leave: end} = await answer.json();
+  if (join) allowIn();
+  if (end && !left) leave();
 }
 
 let janus;
@@ -175,7 +204,10 @@ async function main() {
   const media = await navigator.mediaDevices.getUserMedia(
       {audio: true, video: {width: 640, height: 360, frameRate: 20}});
   document.getElementById('self').srcObject = media;
-  janus = new Janus(query.get('janus'));
+  const bridge = query.get('bridge');
+  await allowedIn;
+  if (bridge.startsWith('http')) return post(bridge, media);
+  janus = new Janus(bridge);
   await janus.open();
   await (query.get('echo') === '1' ? echo(janus, media) : joinRoom(janus, media));
 }

@@ -44,17 +44,23 @@ class Reports:
     def __init__(self):
         self._lock = threading.Lock()
         self._latest = {}
+        self._joined = set()
         self._leave = False
 
     def take(self, report):
         with self._lock:
             if not report["left"]:
                 self._latest[report["name"]] = {**report, "time": time.monotonic()}
-            return {"leave": self._leave}
+            return {"join": report["name"] in self._joined, "leave": self._leave}
 
     def latest(self):
         with self._lock:
             return dict(self._latest)
+
+    def ask_to_join(self, names):
+        """Those named may enter the call; until then their pages wait."""
+        with self._lock:
+            self._joined.update(names)
 
     def ask_to_leave(self):
         with self._lock:
@@ -80,25 +86,34 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 class Participants:
-    """`count` browsers in one call. `directory` takes their profiles, `logs` their output."""
+    """`count` browsers in one call, and one more that waits when there is to be a `newcomer`. `bridges`
+    is a list of (name, address of its signalling), which take turns; `announced` an address that
+    bridges tell participants where `public` is meant. `directory` takes the browsers' profiles,
+    `logs` their output."""
 
-    def __init__(self, count, janus, directory, logs):
+    def __init__(self, count, bridges, directory, logs, public, announced="", newcomer=False):
         self.names = NAMES[:count]
+        self.newcomer = NAMES[count] if newcomer else None
+        everyone = NAMES[:count + newcomer]
+        self.bridge_of = {name: bridges[i % len(bridges)][0] for i, name in enumerate(everyone)}
+        # Whoever is alone with his bridge is sent back what he sent.
+        self.echo = len(everyone) == 1 or len(bridges) > 1
         self.reports = Reports()
         self._browsers = {}
         self._directory = directory
         self._logs = logs
-        self._janus = janus
+        self._query = {"room": 1, "echo": int(self.echo), "announced": announced, "public": public}
+        self._signalling = dict(bridges)
         pages = os.path.dirname(os.path.abspath(__file__))
         handler = functools.partial(_Handler, reports=self.reports, directory=pages)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def start(self):
-        for name in self.names:
-            query = urllib.parse.urlencode({
-                "name": name, "janus": self._janus, "room": 1,
-                "echo": 1 if len(self.names) == 1 else 0})
+        self.reports.ask_to_join(self.names)
+        for name, bridge in self.bridge_of.items():
+            query = urllib.parse.urlencode(
+                {"name": name, "bridge": self._signalling[bridge], **self._query})
             page = f"http://127.0.0.1:{self._server.server_port}/participant.html?{query}"
             profile = os.path.join(self._directory, f"chromium-{name}")
             with open(self.log_of(name), "wb") as log:

@@ -18,10 +18,21 @@ class Sample:
     forwarded: int = 0
     held: int = 0
     sessions: int = 0
+    unconfirmed: int = 0
     to_bridge: int = 0
     to_client: int = 0
     drops: dict = dataclasses.field(default_factory=dict)  # label -> packets, zeros included
     ports: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Session:
+    """A session of a participant, as the relay tells it."""
+
+    bridge: str
+    confirmed: bool
+    to_bridge: int  # packets
+    to_client: int
 
 
 class ViewError(Exception):
@@ -32,13 +43,13 @@ class RelayView:
     def __init__(self, command, run_dir):
         self._command = [command, "--run-dir", run_dir]
 
-    def _query(self, what):
-        run = subprocess.run([*self._command, what, "--json"], capture_output=True, text=True, timeout=5,
+    def _query(self, *what):
+        run = subprocess.run([*self._command, *what, "--json"], capture_output=True, text=True, timeout=5,
                              check=False)
         try:
             return json.loads(run.stdout)
         except json.JSONDecodeError:
-            raise ViewError(f"`{' '.join(self._command)} {what}` failed: {run.stderr.strip()}") from None
+            raise ViewError(f"`{' '.join(self._command)} {' '.join(what)}` failed: {run.stderr.strip()}") from None
 
     def sample(self):
         status, drops = self._query("status"), self._query("drops")
@@ -49,6 +60,13 @@ class RelayView:
             received=drops["received"], forwarded=drops["forwarded"], held=drops["held"],
             drops={drop["label"]: drop["packets"] for drop in drops["drops"]},
             sessions=counters["total"]["sessions_active"],
+            unconfirmed=counters["total"]["sessions_unconfirmed"],
             to_bridge=sum(listener["packets_to_bridge"] for listener in counters["listeners"]),
             to_client=sum(listener["packets_to_client"] for listener in counters["listeners"]),
             ports=[Port(port["name"], port["missed"], port["no_buffer"]) for port in counters["ports"]])
+
+    def sessions_of(self, client):
+        """Those of one client address, by (client's port, listener's port, NAT port)."""
+        return {(s["client_port"], s["listener_port"], s["nat_port"]):
+                Session(s["bridge"], s["confirmed"], s["packets_to_bridge"], s["packets_to_client"])
+                for s in self._query("sessions", "--client", client)["sessions"]}

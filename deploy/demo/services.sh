@@ -3,6 +3,7 @@
 
 declare -A PIDS=()
 JANUS_PORT=8188
+OFFER_PORT=8080 # of the bridges that are not Janus; outside, the second one's is the next
 LINE_PORT=22 # in the edge's own namespace, so no ssh server of the host is in the way
 
 # start NAME NAMESPACE COMMAND...: runs it in the background in a process group of its own.
@@ -42,34 +43,62 @@ await() {
 # fill TEMPLATE FILE: replaces @WORDS@ by the variables of the same names.
 fill() {
   local word script=()
-  for word in PUBLIC LAN BRIDGE NAT WORKERS MEDIA_PORTS NAT_PORTS; do
+  for word in LISTEN PUBLIC LAN BRIDGE_SECOND BRIDGE NAT WORKERS MEDIA_PORTS NAT_PORTS BRIDGE_IPV6; do
     script+=(-e "s|@$word@|${!word}|g")
   done
   sed "${script[@]}" "$1" >"$2"
 }
 
-start_bridge() {
+# What runs in the bridge network; BRIDGE_NAMES are also the names in the relay's configuration.
+start_bridges() {
+  if ((BRIDGES == 1)); then
+    BRIDGE_NAMES=(janus)
+    start_janus
+  else
+    BRIDGE_NAMES=(jvb1 jvb2)
+    start_bridge jvb1 "$BRIDGE"
+    start_bridge jvb2 "$BRIDGE_SECOND"
+    await jvb1 20 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$OFFER_PORT"
+    await jvb2 20 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE_SECOND" "$OFFER_PORT"
+  fi
+}
+
+start_janus() {
   local template
   mkdir "$DIRECTORY/janus"
   for template in "$HERE"/demo/janus/*.jcfg; do
     fill "$template" "$DIRECTORY/janus/$(basename "$template")"
   done
   start janus "$BRIDGE_NS" janus --configs-folder="$DIRECTORY/janus" --config="$DIRECTORY/janus/janus.jcfg"
-  await janus 10 "listening on TCP $BRIDGE:$JANUS_PORT" listening "$BRIDGE_NS" "$BRIDGE:$JANUS_PORT"
+  await janus 10 "listening on TCP port $JANUS_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$JANUS_PORT"
 }
 
-listening() {
-  [[ -n $(in_ns "$1" ss -Hltn "src $2") ]]
+start_bridge() { # start_bridge NAME ADDRESS
+  start "$1" "$BRIDGE_NS" /usr/bin/python3 -B "$HERE/demo/bridge.py" --address "$2" \
+    --http-port "$OFFER_PORT" --public "$PUBLIC" --ufrag-prefix "$1/"
+}
+
+listening() { # listening NAMESPACE ADDRESS PORT
+  [[ -n $(in_ns "$1" ss -Hltn "src $(bracketed "$2"):$3") ]]
 }
 
 # TCP takes the kernel's way on the same interface as the media: the call's signalling, and an echo
 # service for the ssh-like session.
 start_tcp_services() {
-  start signalling "$EDGE_NS" socat "TCP-LISTEN:$JANUS_PORT,bind=$PUBLIC,reuseaddr,fork" \
-    "TCP:$BRIDGE:$JANUS_PORT"
-  start echo "$EDGE_NS" socat "TCP-LISTEN:$LINE_PORT,bind=$PUBLIC,reuseaddr,fork" PIPE
-  await signalling 5 "listening" listening "$EDGE_NS" "$PUBLIC:$JANUS_PORT"
-  await echo 5 "listening" listening "$EDGE_NS" "$PUBLIC:$LINE_PORT"
+  if ((BRIDGES == 1)); then
+    start_tcp_service signalling "$JANUS_PORT" "TCP:$(bracketed "$BRIDGE"):$JANUS_PORT"
+  else
+    start_tcp_service signalling1 "$OFFER_PORT" "TCP:$(bracketed "$BRIDGE"):$OFFER_PORT"
+    start_tcp_service signalling2 $((OFFER_PORT + 1)) "TCP:$(bracketed "$BRIDGE_SECOND"):$OFFER_PORT"
+  fi
+  start_tcp_service echo "$LINE_PORT" PIPE
+}
+
+start_tcp_service() { # start_tcp_service NAME PORT TO
+  local listen=TCP4-LISTEN
+  [[ $IPV6 ]] && listen=TCP6-LISTEN
+  start "$1" "$EDGE_NS" socat "$listen:$2,bind=$(bracketed "$PUBLIC"),reuseaddr,fork" "$3"
+  await "$1" 5 "listening" listening "$EDGE_NS" "$PUBLIC" "$2"
 }
 
 # ctrl needs no privilege: it runs as the repository's owner, or as nobody when that is root. The

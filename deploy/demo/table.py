@@ -1,22 +1,35 @@
 """The live view of the call: redrawn in place on a terminal, one compact line a second elsewhere."""
 
+import dataclasses
 import os
 import sys
 
 import call_state
 
-_HEAD = ("who", "ICE", "sent a/v", "lost", "received a/v", "lost", "frames", "round trip")
+_HEAD = ("who", "bridge", "ICE", "sent a/v", "lost", "received a/v", "lost", "frames", "round trip")
+
+
+@dataclasses.dataclass
+class Rates:
+    """Packets per second."""
+
+    received: float = 0.0  # by the relay
+    flood: float = 0.0  # sent by the attacker
 
 
 def _row(cells):
-    return "  {:<7} {:<12}{:>12}{:>6}{:>13}{:>6}{:>7}{:>12}".format(*cells)
+    return "  {:<7} {:<7} {:<12}{:>12}{:>6}{:>13}{:>6}{:>7}{:>12}".format(*cells)
+
+
+def _bridge(call, name):
+    return ",".join(sorted(call.bridges[name])) or "-"
 
 
 def _participant(call, name):
     def both(direction):
         return "/".join(str(call.total("packets", direction, name, kind)) for kind in call_state.KINDS)
     trip = call.rtt[name]
-    return _row((name, call.ice[name], both("out"), call.total("lost", "out", name),
+    return _row((name, _bridge(call, name), call.ice[name], both("out"), call.total("lost", "out", name),
                  both("in"), call.total("lost", "in", name), call.total("frames", "in", name),
                  "-" if trip is None else f"{trip * 1000:.1f} ms"))
 
@@ -32,31 +45,40 @@ def lines_text(session):
     return f"{session.lines} lines echoed, slowest {session.slowest * 1000:.1f} ms"
 
 
-def full(title, call, relay, rate, session):
-    """The whole table as a list of lines; `rate` in packets per second."""
+def _missed(relay):
+    return sum(port.missed + port.no_buffer for port in relay.ports)
+
+
+def full(title, call, relay, rates, session):
+    """The whole table as a list of lines."""
     dropped = sum(relay.drops.values())
     lines = [title, "", _row(_HEAD)]
     lines += [_participant(call, name) for name in call.names]
+    lines.append("")
+    if rates.flood:
+        lines.append(f"  flood   {rates.flood:.0f} packets/s")
     lines += [
-        "",
-        f"  relay   {rate:.0f} packets/s, {relay.sessions} sessions, {relay.received} received, "
-        f"{relay.forwarded} forwarded, {dropped} dropped",
+        f"  relay   {rates.received:.0f} packets/s, {relay.sessions} sessions ({relay.unconfirmed} unconfirmed), "
+        f"{relay.received} received, {relay.forwarded} forwarded, {dropped} dropped, {_missed(relay)} missed",
         f"  drops   {drops_text(relay)}",
         f"  TCP     {lines_text(session)}",
     ]
     return lines
 
 
-def compact(title, call, relay, rate, session):
+def compact(title, call, relay, rates, session):
     parts = [title]
     for name in call.names:
         trip = call.rtt[name]
         parts.append(
-            f"{name} {call.ice[name]} sent {call.total('packets', 'out', name)}"
+            f"{name} {call.ice[name]} {_bridge(call, name)} sent {call.total('packets', 'out', name)}"
             f" (lost {call.total('lost', 'out', name)})"
             f" received {call.total('packets', 'in', name)} (lost {call.total('lost', 'in', name)})"
             + ("" if trip is None else f" {trip * 1000:.1f} ms"))
-    parts.append(f"relay {rate:.0f}/s {relay.sessions} sessions, drops {drops_text(relay)}")
+    if rates.flood:
+        parts.append(f"flood {rates.flood:.0f}/s")
+    parts.append(f"relay {rates.received:.0f}/s {relay.sessions} sessions ({relay.unconfirmed} unconfirmed), "
+                 f"drops {drops_text(relay)}, missed {_missed(relay)}")
     parts.append(f"tcp {session.problem or f'{session.lines} lines'}")
     return " | ".join(parts)
 
@@ -69,12 +91,12 @@ class Screen:
         self._tty = out.isatty()
         self._drawn = 0
 
-    def show(self, title, call, relay, rate, session):
+    def show(self, title, call, relay, rates, session):
         if not self._tty:
-            print(compact(title, call, relay, rate, session), file=self._out, flush=True)
+            print(compact(title, call, relay, rates, session), file=self._out, flush=True)
             return
         width = os.get_terminal_size(self._out.fileno()).columns or 80
-        lines = [line[:width - 1] for line in full(title, call, relay, rate, session)]
+        lines = [line[:width - 1] for line in full(title, call, relay, rates, session)]
         if self._drawn:
             self._out.write(f"\x1b[{self._drawn}F")
         self._out.write("".join(f"\x1b[2K{line}\n" for line in lines))

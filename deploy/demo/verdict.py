@@ -13,20 +13,30 @@ BENIGN_WHILE_CONNECTING = {
 }
 
 
-def relay_faults(connected, last):
+def drop_faults(connected, last, also_benign=()):
     """Losses inside the relay, from its counters when the call was connected and at its end."""
     faults = []
     for label, packets in sorted(last.drops.items()):
-        if label in BENIGN:
+        if label in BENIGN or label in also_benign:
             continue
         lost = packets - (connected.drops.get(label, 0) if label in BENIGN_WHILE_CONNECTING else 0)
         if lost:
             faults.append(f"the relay dropped {lost} packets as {label}")
-    for port in last.ports:
-        if port.missed or port.no_buffer:
-            faults.append(f"port {port.name} lost {port.missed} packets to a full receive ring and "
-                          f"{port.no_buffer} for want of a packet buffer")
     return faults
+
+
+def port_faults(last):
+    """Losses before the relay."""
+    return [f"port {port.name} lost {port.missed} packets to a full receive ring and "
+            f"{port.no_buffer} for want of a packet buffer"
+            for port in last.ports if port.missed or port.no_buffer]
+
+
+def bridge_faults(reached, wanted):
+    """`reached`: the bridges to which the relay has sessions of each participant; `wanted`: the one."""
+    return [f"{name} was to reach {wanted[name]}, and the relay has sessions of theirs to "
+            f"{', '.join(sorted(bridges)) or 'no bridge'}"
+            for name, bridges in reached.items() if bridges != {wanted[name]}]
 
 
 def accounting_faults(quiet, call):
@@ -45,18 +55,16 @@ def accounting_faults(quiet, call):
     return faults
 
 
-def call_faults(call, host_losses):
-    """Faults of the call as the participants saw it. `host_losses`: datagrams that the hosts of the
-    participants and the bridge threw away themselves because a program did not read them in time."""
+def call_faults(call, allowed, reason):
+    """Faults of the call as the participants saw it, who may miss `allowed` packets for this reason."""
     faults = [f"{name}: {reason}" for name, reason in call.failures.items()]
     faults += [f"{name}: ICE is {state}" for name, state in call.ice.items() if state != "connected"]
     faults += [f"{stream} never began" for stream in call.missing()]
     faults += [f"media connected to {address}, not to the relay's address {call.public}"
                for address in sorted(call.stray)]
     lost = call.total("lost", "out") + call.total("lost", "in")
-    if lost > host_losses:
-        faults.append(f"the participants miss {lost} media packets, and their hosts' full socket "
-                      f"buffers explain {host_losses} of them")
+    if lost > allowed:
+        faults.append(f"the participants miss {lost} media packets, and {reason} {allowed} of them")
     return faults
 
 

@@ -1,4 +1,4 @@
-"""The real call: Chromium and Janus through the relay, by deploy/demo.sh.
+"""The real call: Chromium and Janus (or aiortc) through the relay, by deploy/demo.sh.
 
 Each test also checks, by its fixture, that the run left nothing behind.
 """
@@ -27,6 +27,38 @@ def test_one_participant_hears_itself(demo):
     run = demo("--seconds", "3", "--clients", "1")
     assert run.finish() == 0, run.output
     assert GOOD in run.output
+
+
+def test_two_bridges_behind_one_address(demo):
+    run = demo("--seconds", "3", "--bridges", "2")
+    assert run.finish() == 0, run.output
+    assert GOOD in run.output
+    assert "jvb1 serves alice\n" in run.output and "jvb2 serves bob\n" in run.output
+
+
+@pytest.mark.parametrize("nat", ["source", "destination"])
+def test_ipv6_call(demo, nat):
+    run = demo("--seconds", "3", "--ipv6", "--nat", nat)
+    assert run.finish() == 0, run.output
+    assert GOOD in run.output
+
+
+def test_call_under_attack(demo):
+    run = demo("--seconds", "10", "--attack")
+    assert run.finish() == 0, run.output
+    assert "4 of 4 confirmed sessions are still the same" in run.output
+    assert "also for carol, who came during the flood" in run.output
+
+
+def test_wrong_bridge_is_noticed(demo, tmp_path):
+    """Prefixes that lead each participant to the other one's bridge, which knows nothing of it."""
+    template = (REPO / "deploy" / "demo" / "bridges.yaml").read_text()
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(template.replace("jvb1/", "other/").replace("jvb2/", "jvb1/"))
+    run = demo("--seconds", "3", "--bridges", "2", "--config", str(wrong))
+    assert run.finish() == 1, run.output
+    assert "does not flow" in run.output
+    assert GOOD not in run.output
 
 
 def test_ctrl_c_in_the_call(demo):
@@ -98,6 +130,10 @@ def test_keep_and_clean(demo):
     (["--clients", "many"], "--clients: got 'many', expected a number from 1 to 6"),
     (["--nat", "dest"], "--nat: got 'dest', expected source or destination"),
     (["--workers", "3"], "--workers: got '3', expected a number from 1 to 2"),
+    (["--bridges", "3"], "--bridges: got '3', expected a number from 1 to 2"),
+    (["--bridges", "2", "--clients", "1"], "each of the 2 bridges needs a participant"),
+    (["--attack", "--keep"], "--keep: not with --attack"),
+    (["--attack", "--clients", "6"], "--clients: with --attack one more joins later"),
     (["--config", "/nonexistent"], "--config: can not read '/nonexistent'"),
     (["--clean", "everything"], "--clean: got 'everything', expected a run's name"),
     (["--fast"], "unknown option: --fast"),
