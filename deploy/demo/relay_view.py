@@ -17,6 +17,7 @@ class Sample:
     received: int = 0
     forwarded: int = 0
     held: int = 0
+    made: int = 0  # by the relay itself
     sessions: int = 0
     unconfirmed: int = 0
     to_bridge: int = 0
@@ -58,6 +59,7 @@ class RelayView:
             raise ViewError(f"no counters of the relay: {status['counters_error'] or drops.get('error')}")
         return Sample(
             received=drops["received"], forwarded=drops["forwarded"], held=drops["held"],
+            made=drops["made"],
             drops={drop["label"]: drop["packets"] for drop in drops["drops"]},
             sessions=counters["total"]["sessions_active"],
             unconfirmed=counters["total"]["sessions_unconfirmed"],

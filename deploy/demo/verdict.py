@@ -43,9 +43,9 @@ def accounting_faults(quiet, call):
     """The relay's books, once its traffic has ended."""
     faults = []
     dropped = sum(quiet.drops.values())
-    if quiet.received != quiet.forwarded + dropped + quiet.held:
+    if quiet.received + quiet.made != quiet.forwarded + dropped + quiet.held:
         faults.append(f"the relay's counters do not add up: received {quiet.received}, forwarded "
-                      f"{quiet.forwarded} + dropped {dropped} + held {quiet.held}")
+                      f"{quiet.forwarded} + dropped {dropped} + held {quiet.held} - made {quiet.made}")
     # Whatever the browsers sent or received has passed the relay, or it took another way.
     for way, direction, passed in (("sent", "out", quiet.to_bridge), ("received", "in", quiet.to_client)):
         media = call.total("packets", direction)

@@ -44,6 +44,10 @@ struct PortTraits {
   bool tx_checksum_offload = false;  // on the way out, the port can finish a UDP checksum itself
 };
 
+// The room that a buffer must have in front of a packet: an IPv4 packet becomes IPv6 (20 bytes), the
+// relay complains about it (48), and a VLAN tag is new (4).
+inline constexpr size_t kUsedHeadroom = 72;
+
 struct alignas(64) Packet {
   uint8_t* frame = nullptr;  // first byte of the Ethernet header
   void* buffer = nullptr;    // the owner's handle, not touched by the walk

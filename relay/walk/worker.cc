@@ -17,6 +17,8 @@ std::vector<PortTraits> TraitsOf(const std::vector<port::OpenPort>& ports) {
   return traits;
 }
 
+static_assert(RTE_PKTMBUF_HEADROOM >= kUsedHeadroom);
+
 // The clock starts here, so that a session's time of zero is never "now".
 constexpr uint32_t kClockStart = 1'000'000;
 
