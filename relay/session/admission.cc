@@ -3,8 +3,6 @@
 namespace bridgehead {
 namespace {
 
-constexpr size_t kWordBits = 64;
-
 // The prefix that shares a bucket.
 uint64_t PrefixOf(const Ipv6Address& source) {
   constexpr uint64_t kIpv4Mask = 0x00ff'ffff'ffff'ffff;  // raw words: the last byte is on top
@@ -15,8 +13,8 @@ uint64_t PrefixOf(const Ipv6Address& source) {
 
 Admission::Admission(const HashKey& key)
     : key_(key),
-      seen_{HugeArray<uint64_t>(kFilterBits / kWordBits),
-            HugeArray<uint64_t>(kFilterBits / kWordBits)},
+      seen_{HugeArray<uint64_t>(kFilterLines * kWordsPerLine),
+            HugeArray<uint64_t>(kFilterLines * kWordsPerLine)},
       prefixes_(kPrefixes) {}
 
 Drop Admission::Ask(const Ipv6Address& source, be16 port, uint16_t listener, uint32_t listener_rate,
@@ -49,12 +47,13 @@ bool Admission::SeenBefore(uint64_t hash, uint32_t now) {
   }
   bool in_current = true;
   bool in_older = true;
-  for (uint64_t bits : {hash, std::rotl(hash, 32)}) {
-    const size_t bit = bits % kFilterBits;
-    const uint64_t mask = uint64_t{1} << bit % kWordBits;
-    uint64_t& word = seen_[current_][bit / kWordBits];
+  const size_t line = (hash >> 48) % kFilterLines * kWordsPerLine;
+  for (int i = 0; i < kBitsPerSource; ++i) {
+    const size_t bit = hash >> 9 * i & 511;
+    const uint64_t mask = uint64_t{1} << bit % 64;
+    uint64_t& word = seen_[current_][line + bit / 64];
     in_current = in_current && (word & mask) != 0;
-    in_older = in_older && (seen_[1 - current_][bit / kWordBits] & mask) != 0;
+    in_older = in_older && (seen_[1 - current_][line + bit / 64] & mask) != 0;
     word |= mask;
   }
   return in_current || in_older;

@@ -6,7 +6,9 @@
 //  - Beyond `unproved` new sessions a second, a request makes a session only when the same source
 //    has asked within the last seconds. ICE repeats its checks every few ten to hundred
 //    milliseconds (RFC 8445 section 14), so a newcomer is late by one repetition; a forged source
-//    never comes twice. The memory of sources is a pair of Bloom filters that take turns.
+//    never comes twice. The memory of sources is a pair of Bloom filters that take turns, with all
+//    bits of a source in one cache line. Under a million forged sources a second it takes one in a
+//    few hundred for known: not more sessions than their pool holds for about a second.
 //  - Each source prefix (IPv4 /24, IPv6 /56) has so many a second.
 //  - So has each listener.
 //
@@ -65,7 +67,9 @@ class Admission {
   size_t bytes() const { return seen_[0].bytes() + seen_[1].bytes() + prefixes_.bytes(); }
 
  private:
-  static constexpr size_t kFilterBits = size_t{1} << 23;
+  static constexpr size_t kFilterLines = size_t{1} << 16;  // of 512 bits: 4 MiB
+  static constexpr size_t kWordsPerLine = kCacheLine / sizeof(uint64_t);
+  static constexpr int kBitsPerSource = 4;
   static constexpr size_t kPrefixes = size_t{1} << 16;  // prefixes share limits by hash
   static constexpr uint32_t kTurn = 2;                  // seconds; a source is known for one or two
 

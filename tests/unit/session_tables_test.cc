@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "relay/session/admission.h"
 #include "relay/session/flow_table.h"
 #include "relay/session/nat_ports.h"
 #include "relay/session/source_limits.h"
@@ -202,6 +203,32 @@ TEST(SourceLimits, AnIpv6SourceIsItsSlash64) {
   EXPECT_EQ(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::2"));
   EXPECT_NE(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
   EXPECT_NE(source("203.0.113.7"), source("203.0.113.8"));
+}
+
+// Sources that never come twice are nearly all kept out, however many they are.
+TEST(Admission, AMillionForgedSourcesASecond) {
+  Admission admission(HashKey{});
+  const AdmissionLimits limits{.unproved = 1000, .per_prefix = 0};
+  std::mt19937_64 random(3);
+  const auto ask = [&](const Ipv6Address& source, uint16_t port, uint32_t now) {
+    return admission.Ask(source, be16::FromHost(port), 0, 0, limits, now);
+  };
+  constexpr uint32_t kSeconds = 6;
+  size_t admitted = 0;
+  for (uint32_t now = 0; now < kSeconds; ++now) {
+    for (size_t i = 0; i < 1'000'000; ++i) {
+      const uint64_t word = random();
+      const auto source = Ipv6Address::Mapped(be32::FromRaw(static_cast<uint32_t>(word)));
+      const Drop drop = ask(source, static_cast<uint16_t>(word >> 32), now);
+      if (drop == Drop::kNone) ++admitted;
+    }
+  }
+  EXPECT_GE(admitted, kSeconds * limits.unproved);
+  EXPECT_LT(admitted, kSeconds * (limits.unproved + 5000));
+  // Who asks again is let in, in the next second too.
+  const Ipv6Address newcomer = test::AnyAddress("203.0.113.7");
+  ask(newcomer, 40000, kSeconds - 1);
+  EXPECT_EQ(ask(newcomer, 40000, kSeconds), Drop::kNone);
 }
 
 TEST(TimerWheel, EverySessionIsAskedOnItsSecond) {
