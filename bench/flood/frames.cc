@@ -1,5 +1,6 @@
 #include "bench/flood/frames.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <type_traits>
@@ -110,7 +111,7 @@ void Frames::Next(uint8_t* out) {
   Vary(out + payload_);
   Ipv6Address source = source_;
   if (kind_ == Kind::kPorts) {
-    port_ = static_cast<uint16_t>(port_ < kFirstPort ? kFirstPort : port_ + 1);
+    port_ = std::max(kFirstPort, static_cast<uint16_t>(port_ + 1));  // from 0 on when it wraps
   } else {
     source = RandomSource();
     port_ = static_cast<uint16_t>(kFirstPort | random_());

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -67,16 +68,22 @@ def _closed(lab):
     lab.close()
 
 
+@contextmanager
+def open_lab(**options):
+    """A lab for a with block, for fixtures; not yet started."""
+    lab = _opened(Lab(**options))
+    try:
+        yield lab
+    finally:
+        _closed(lab)
+
+
 @pytest.fixture(scope="session", params=MODES, ids=NAMES)
 def shared_lab(request):
     """One running relay for all tests of a mode. What a test leaves there are idle sessions."""
     workers, nat = request.param
-    lab = _opened(Lab(workers=workers, nat=nat))
-    try:
-        lab.start()
-        yield lab
-    finally:
-        _closed(lab)
+    with open_lab(workers=workers, nat=nat) as lab:
+        yield lab.start()
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ import time
 import stun
 from lab import BRIDGE, PATIENCE, PUBLIC
 
+OURS = b"bhtest"  # how the transaction ids of known clients begin
 MEDIA_INTERVAL = 0.01  # per client
 PING_INTERVAL = 0.25  # STUN per client, as browsers do, but more often
 
 
 class Traffic:
-    """`clients` sockets send media and STUN to a listener; whatever reaches the bridge goes back.
+    """`clients` sockets send media and STUN to a listener; whatever of theirs reaches the bridge goes
+    back. To STUN requests of others the bridge is silent, as to any ufrag it does not know.
 
     A thread does the work between start() and stop(). `sent` and `echoed` count packets; `addresses`
     are those the bridge saw, a set for each client; `last_echo` is when each client last heard.
@@ -86,7 +88,7 @@ class Traffic:
 
     def _send(self, index, sequence, ping):
         if ping:
-            transaction = b"bhtest" + struct.pack("!HI", index, sequence)
+            transaction = OURS + struct.pack("!HI", index, sequence)
             data = stun.request(transaction=transaction)
         else:
             data = stun.rtp(sequence, 160, ssrc=index)
@@ -101,8 +103,11 @@ class Traffic:
             try:
                 data, source = self.bridge.recvfrom(2048)
                 is_stun = data[0] < 2
+                if is_stun and not data[8:20].startswith(OURS):
+                    continue
                 index = struct.unpack("!H", data[14:16])[0] if is_stun else data[11]
-                self.addresses[index].add(source)
+                if index < len(self.clients):
+                    self.addresses[index].add(source)
                 self.bridge.sendto(stun.response(data) if is_stun else data, source)
             except BlockingIOError:
                 return
