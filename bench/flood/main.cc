@@ -8,7 +8,10 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <iostream>
 #include <map>
 #include <string>
@@ -199,5 +202,10 @@ int Main(int argc, char** argv) {
 }  // namespace bridgehead::flood
 
 int main(int argc, char** argv) {
-  return bridgehead::flood::Main(argc, argv);
+  try {
+    return bridgehead::flood::Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bridgehead-flood: %s\n", error.what());
+    return 1;
+  }
 }

@@ -97,7 +97,8 @@ class Attack:
     def _judge_memory(self):
         for name, pid in self._processes:
             before, after = self._memory[name], resident(pid)
-            self.told.append(f"{name} had {before / 2**20:.1f} MiB before and {after / 2**20:.1f} MiB after")
+            self.told.append(f"{name} had {before / 2**20:.1f} MiB of memory before and "
+                             f"{after / 2**20:.1f} MiB after")
             if after - before > MEMORY_GROWTH:
                 self.faults.append(f"{name} grew by more than {MEMORY_GROWTH >> 20} MiB")
 

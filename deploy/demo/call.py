@@ -227,8 +227,8 @@ def summarise(options, call, last, faults):
             print(f"            {label} {packets}: {why}")
     for port in last.ports:
         if port.missed or port.no_buffer:
-            print(f"            port {port.name} lost {port.missed} packets before the relay took them, and "
-                  f"{port.no_buffer} for want of a buffer")
+            print(f"            port {port.name} lost {port.missed + port.no_buffer} packets before the relay "
+                  "took them: it was not running")
     for line in call.attack.told if call.attack else []:
         print(f"  attack    {line}")
     for bridge in dict.fromkeys(call.people.bridge_of.values()):
@@ -239,7 +239,8 @@ def summarise(options, call, last, faults):
         print(f"  FAULT     {fault}")
     good = "media flowed both ways for everyone, the relay lost nothing"
     if call.attack:
-        good = f"media flowed both ways for everyone, also for {call.people.newcomer}, who came during the flood"
+        good = ("media flowed both ways for everyone, also for "
+                f"{call.people.newcomer}, who came during the flood")
     print("  verdict   " + ("FAILED" if faults else good))
 
 

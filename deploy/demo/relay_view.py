@@ -50,7 +50,8 @@ class RelayView:
         try:
             return json.loads(run.stdout)
         except json.JSONDecodeError:
-            raise ViewError(f"`{' '.join(self._command)} {' '.join(what)}` failed: {run.stderr.strip()}") from None
+            command = " ".join([*self._command, *what])
+            raise ViewError(f"`{command}` failed: {run.stderr.strip()}") from None
 
     def sample(self):
         status, drops = self._query("status"), self._query("drops")

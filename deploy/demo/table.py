@@ -45,6 +45,10 @@ def lines_text(session):
     return f"{session.lines} lines echoed, slowest {session.slowest * 1000:.1f} ms"
 
 
+def _sessions(relay):
+    return f"{relay.sessions} sessions ({relay.unconfirmed} unconfirmed)"
+
+
 def _missed(relay):
     return sum(port.missed + port.no_buffer for port in relay.ports)
 
@@ -58,8 +62,8 @@ def full(title, call, relay, rates, session):
     if rates.flood:
         lines.append(f"  flood   {rates.flood:.0f} packets/s")
     lines += [
-        f"  relay   {rates.received:.0f} packets/s, {relay.sessions} sessions ({relay.unconfirmed} unconfirmed), "
-        f"{relay.received} received, {relay.forwarded} forwarded, {dropped} dropped, {_missed(relay)} missed",
+        f"  relay   {rates.received:.0f} packets/s, {_sessions(relay)}, {relay.received} received, "
+        f"{relay.forwarded} forwarded, {dropped} dropped, {_missed(relay)} missed",
         f"  drops   {drops_text(relay)}",
         f"  TCP     {lines_text(session)}",
     ]
@@ -77,8 +81,8 @@ def compact(title, call, relay, rates, session):
             + ("" if trip is None else f" {trip * 1000:.1f} ms"))
     if rates.flood:
         parts.append(f"flood {rates.flood:.0f}/s")
-    parts.append(f"relay {rates.received:.0f}/s {relay.sessions} sessions ({relay.unconfirmed} unconfirmed), "
-                 f"drops {drops_text(relay)}, missed {_missed(relay)}")
+    parts.append(f"relay {rates.received:.0f}/s {_sessions(relay)}, drops {drops_text(relay)}, "
+                 f"missed {_missed(relay)}")
     parts.append(f"tcp {session.problem or f'{session.lines} lines'}")
     return " | ".join(parts)
 

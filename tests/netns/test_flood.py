@@ -38,8 +38,8 @@ JOINED_WITHIN = 2.0
 
 @pytest.fixture(scope="module", params=MODES, ids=NAMES)
 def besieged(request):
-    """A relay whose pool of unconfirmed sessions a flood fills in a second, and whose kernel knows a way back
-    to any source. One for all floods of a mode."""
+    """A relay whose pool of unconfirmed sessions a flood fills in a second, and whose kernel knows a
+    way back to any source. One for all floods of a mode."""
     workers, nat = request.param
     with open_lab(workers=workers, nat=nat, config={
             "limits": {"unconfirmed": UNCONFIRMED}, "timeouts": {"unconfirmed": "2s"}}) as lab:
@@ -51,10 +51,12 @@ def besieged(request):
 def know_neighbours(lab):
     """For good: kernels that look for each other hold the calls' packets back, or throw them away."""
     for here, interface, address, there, far in (
-            (lab.client, "eth0", PUBLIC, lab.edge, "wan0"), (lab.edge, "wan0", CLIENT, lab.client, "eth0"),
-            (lab.edge, "lan0", BRIDGE, lab.bridge, "eth0"), (lab.bridge, "eth0", EDGE_LAN, lab.edge, "lan0")):
-        here.ip("neighbour", "replace", address, "lladdr", mac_of(there, far), "dev", interface, "nud",
-                "permanent")
+            (lab.client, "eth0", PUBLIC, lab.edge, "wan0"),
+            (lab.edge, "wan0", CLIENT, lab.client, "eth0"),
+            (lab.edge, "lan0", BRIDGE, lab.bridge, "eth0"),
+            (lab.bridge, "eth0", EDGE_LAN, lab.edge, "lan0")):
+        here.ip("neighbour", "replace", address, "lladdr", mac_of(there, far), "dev", interface,
+                "nud", "permanent")
 
 
 def mac_of(namespace, interface):
@@ -92,7 +94,7 @@ def join(lab, offsets):
             # Another transaction each time, as browsers do.
             client.sendto(stun.request(transaction=OURS + struct.pack("!HI", 0xffff, number)),
                           (PUBLIC, 10000))
-    raise AssertionError(f"no answer within {JOINED_WITHIN * PATIENCE} s: {lab.balance()} {[s for s in lab.sessions() if s['client_port'] == client.getsockname()[1]]}")
+    raise AssertionError(f"no answer within {JOINED_WITHIN * PATIENCE} s: {lab.balance()}")
 
 
 def confirmed(lab):
