@@ -97,6 +97,10 @@ void FillSession(const Session& from, const std::vector<Ipv6Address>& places, ui
 
 }  // namespace
 
+DataPlane::DataPlane()
+    : builder_(kMaxListeners, kMaxBridges),
+      refusal_log_([](const std::string& line) { log::Info("{}", line); }) {}
+
 absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Start(const api::Snapshot& first,
                                                             const DataPlaneOptions& options) {
   auto plane = std::unique_ptr<DataPlane>(new DataPlane());
@@ -275,6 +279,7 @@ absl::Status DataPlane::Install(const api::Snapshot& message, std::span<const Li
   if (absl::Status status = SetSteerRules(**built); !status.ok()) return status;
   exchange_->Switch(*std::move(built));
   message_ = message;
+  refusal_log_.SetLines(message.limits().logged_refusals());
   return absl::OkStatus();
 }
 
@@ -344,12 +349,14 @@ std::vector<bool> DataPlane::RetiredInUse() const {
 
 absl::Status DataPlane::Tick() {
   AskForNeighbours();
+  LogRefusals();
   uint64_t now = rte_rdtsc();
   if (now < next_second_) return absl::OkStatus();
   next_second_ = now + rte_get_tsc_hz();
   UpdatePortState();
   ForgetRetired();
   if (++seconds_ % kRefreshSeconds == 0) RefreshNeighbours();
+  if (seconds_ % RefusalLog::kWindowSeconds == 0) refusal_log_.EndWindow(Drops());
   return ports_->StillOpen();
 }
 
@@ -376,6 +383,24 @@ void DataPlane::UpdatePortState() {
     state.no_buffer.Set(losses.no_buffer);
     state.link_up.Set(losses.link_up ? 1 : 0);
   }
+}
+
+void DataPlane::LogRefusals() {
+  const auto& names = builder_.listener_names();
+  for (auto& worker : workers_) {
+    Refusal refusal;
+    while (worker->shard().refusals().Pop(refusal)) {
+      refusal_log_.Note(refusal, refusal.listener == kNoListener ? "" : names.at(refusal.listener));
+    }
+  }
+}
+
+RefusalLog::Totals DataPlane::Drops() const {
+  RefusalLog::Totals totals{};
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    for (size_t d = 0; d < kDropCount; ++d) totals[d] += segment_->worker(w).drops[d].Get();
+  }
+  return totals;
 }
 
 void DataPlane::ForgetRetired() {

@@ -17,6 +17,7 @@
 #include "relay/api/relay.pb.h"
 #include "relay/port/neighbour.h"
 #include "relay/port/port.h"
+#include "relay/refusal_log.h"
 #include "relay/walk/exchange.h"
 #include "relay/walk/snapshot.h"
 #include "relay/walk/worker.h"
@@ -52,7 +53,7 @@ class DataPlane {
   void FillStatus(api::RelayStatus& status) const;
 
  private:
-  DataPlane() : builder_(kMaxListeners, kMaxBridges) {}
+  DataPlane();
 
   absl::Status MakeWorkers(const DataPlaneOptions& options);
   absl::StatusOr<ShardConfig> MakeShardConfig(const DataPlaneOptions& options);
@@ -66,6 +67,8 @@ class DataPlane {
   void AskForNeighbours();
   void RefreshNeighbours();
   void UpdatePortState();
+  void LogRefusals();
+  RefusalLog::Totals Drops() const;
   void ForgetRetired();
 
   api::Snapshot message_;  // the one in use
@@ -78,6 +81,7 @@ class DataPlane {
   std::unique_ptr<Exchange> exchange_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<port::NeighbourAsker> asker_;
+  RefusalLog refusal_log_;
   bool launched_ = false;
   uint64_t next_second_ = 0;  // TSC
   unsigned seconds_ = 0;

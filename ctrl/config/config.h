@@ -90,6 +90,7 @@ struct Limits {
   // Per second and worker; 0: no limit.
   uint32_t new_sessions = 1000;
   uint32_t new_sessions_per_prefix = 500;
+  uint32_t logged_refusals = 3;  // lines per reason and 10 seconds
   bool operator==(const Limits&) const = default;
 };
 

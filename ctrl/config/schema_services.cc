@@ -105,6 +105,18 @@ std::vector<Key> TimeoutAndLimitKeys() {
            "need more. 0: no limit.",
        .source = "RFC 6177 (sites are given a /48 or a /56)",
        .set = [](Config& c, const Value& v) { c.limits.new_sessions_per_prefix = Number(v); }},
+      {.path = "limits.logged_refusals",
+       .type = Type::kInteger,
+       .unit = "lines per reason and 10 seconds",
+       .min = 0,
+       .max = 10,
+       .default_text = "3",
+       .doc =
+           "How many refused sessions of one kind (denied, stun_unknown_ufrag, octo_malformed, "
+           "bridge_draining, bridge_down, table_full, prefix_rate, listener_rate, source_limit, "
+           "nat_ports_exhausted) the relay's log names one by one, with addresses; one line more "
+           "then counts the others. `bridgehead drops` counts them all. 0: none is logged.",
+       .set = [](Config& c, const Value& v) { c.limits.logged_refusals = Number(v); }},
   };
 }
 

@@ -110,6 +110,7 @@ void FillServices(const Config& config, api::Snapshot& snapshot) {
   limits.set_hold_packets(config.limits.hold_packets);
   limits.set_new_sessions(config.limits.new_sessions);
   limits.set_new_sessions_per_prefix(config.limits.new_sessions_per_prefix);
+  limits.set_logged_refusals(config.limits.logged_refusals);
   for (const Bridge& bridge : config.bridges) {
     api::Bridge& message = *snapshot.add_bridges();
     message.set_name(bridge.name);

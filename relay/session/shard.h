@@ -13,6 +13,7 @@
 #include "relay/session/flow.h"
 #include "relay/session/flow_table.h"
 #include "relay/session/nat_ports.h"
+#include "relay/session/refusals.h"
 #include "relay/session/source_limits.h"
 #include "relay/session/timer_wheel.h"
 
@@ -134,6 +135,8 @@ class SessionShard {
     if (drop == Drop::kStunUnknownUfrag) counters_.listeners[listener].refused_ufrag.Add(1);
   }
 
+  RefusalSampler& refusals() { return refusals_; }
+
   // The clock's first value, in seconds; before any other call that takes `now`.
   void Start(uint32_t now) { timers_.Start(now); }
   // Ends sessions whose time has come and frees rested ports: a bounded piece of it.
@@ -186,6 +189,7 @@ class SessionShard {
   SourceLimits sources_;
   TimerWheel timers_;
   Admission admission_;
+  RefusalSampler refusals_;
   // Unconfirmed sessions in the order in which they came, and some that are no more: a ring.
   struct Waiting {
     uint32_t session = 0;

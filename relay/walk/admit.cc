@@ -291,6 +291,15 @@ Drop AdmitFromBridge(Packet& packet, SessionShard& shard, const Snapshot& snapsh
                          : AdmitOutbound<Family>(packet, *outbound, shard, snapshot, now);
 }
 
+template <class Family>
+void SampleRefusal(const Packet& packet, uint16_t listener, Drop drop, SessionShard& shard,
+                   uint32_t now) {
+  if (!shard.refusals().Takes(drop, now)) return;
+  const FlowKey<Family>& key = packet.Key<Family>();
+  shard.refusals().Push({Family::Any(key.source), Family::Any(key.destination), key.source_port,
+                         key.destination_port, listener, drop});
+}
+
 }  // namespace
 
 template <class Family>
@@ -298,10 +307,15 @@ Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32
   const Listener* listener = ListenerOf<Family>(packet, snapshot);
   if (listener == nullptr || listener->retired) {
     Drop drop = AdmitFromBridge<Family>(packet, shard, snapshot, now);
-    return drop == Drop::kNotForUs ? NameStranger<Family>(packet, snapshot) : drop;
+    if (drop == Drop::kNotForUs) return NameStranger<Family>(packet, snapshot);
+    if (drop != Drop::kNone) SampleRefusal<Family>(packet, kNoListener, drop, shard, now);
+    return drop;
   }
   Drop drop = AdmitTo<Family>(*listener, packet, shard, snapshot, now);
-  if (drop != Drop::kNone) shard.CountRefused(listener->number, drop);
+  if (drop != Drop::kNone) {
+    shard.CountRefused(listener->number, drop);
+    SampleRefusal<Family>(packet, listener->number, drop, shard, now);
+  }
   return drop;
 }
 template Drop Admit<Ipv4>(Packet&, SessionShard&, const Snapshot&, uint32_t);
@@ -323,7 +337,10 @@ Drop FollowUfrag(Packet& packet, SessionShard& shard, const Snapshot& snapshot, 
   if (listener == nullptr || listener->retired || listener->octo) return Drop::kNone;
   Drop drop =
       FollowUfragTo<Family>(*listener, packet, request.server_ufrag, tag, shard, snapshot, now);
-  if (drop != Drop::kNone) shard.CountRefused(listener->number, drop);
+  if (drop != Drop::kNone) {
+    shard.CountRefused(listener->number, drop);
+    SampleRefusal<Family>(packet, listener->number, drop, shard, now);
+  }
   return drop;
 }
 template Drop FollowUfrag<Ipv4>(Packet&, SessionShard&, const Snapshot&, uint32_t);

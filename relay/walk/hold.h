@@ -6,11 +6,11 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "relay/api/counters.h"
+#include "relay/session/spsc_queue.h"
 #include "relay/walk/packet.h"
 #include "relay/walk/snapshot.h"
 
@@ -21,29 +21,8 @@ struct ResolveRequest {
   Ipv6Address address;  // either family
 };
 
-// One worker writes, the control thread reads. A full queue loses the request: it is repeated.
-class ResolveQueue {
- public:
-  void Push(const ResolveRequest& request) {
-    uint32_t write = write_.load(std::memory_order_relaxed);
-    if (write - read_.load(std::memory_order_acquire) == kSize) return;
-    requests_[write % kSize] = request;
-    write_.store(write + 1, std::memory_order_release);
-  }
-  bool Pop(ResolveRequest& request) {
-    uint32_t read = read_.load(std::memory_order_relaxed);
-    if (read == write_.load(std::memory_order_acquire)) return false;
-    request = requests_[read % kSize];
-    read_.store(read + 1, std::memory_order_release);
-    return true;
-  }
-
- private:
-  static constexpr uint32_t kSize = 256;
-  std::array<ResolveRequest, kSize> requests_;
-  alignas(64) std::atomic<uint32_t> write_{0};
-  alignas(64) std::atomic<uint32_t> read_{0};
-};
+// A full queue loses the request: it is repeated.
+using ResolveQueue = SpscQueue<ResolveRequest, 256>;
 
 class HoldList {
  public:

@@ -47,6 +47,7 @@ limits:
   hold_packets: 60
   new_sessions: 900
   new_sessions_per_prefix: 90
+  logged_refusals: 5
 bridges:
   - {name: jvb1, address: 10.8.0.11}
   - {name: jvb2, address: 10.8.0.12, ufrag_prefix: jvb2/}
@@ -180,7 +181,7 @@ const std::vector<Case>& Cases() {
       {"quarantine: 2m", "quarantine: 2h", "timeouts.quarantine", "got 2h", "2h"},
       {"  sessions_per_source: 1000\n  unconfirmed: 4000\n  hold_packets: 60\n  new_sessions: "
        "900\n  "
-       "new_sessions_per_prefix: 90\n",
+       "new_sessions_per_prefix: 90\n  logged_refusals: 5\n",
        "  - 5\n", "limits", "got a list", "limits"},
       {"sessions_per_source: 1000", "sessions_per_source: 0", "limits.sessions_per_source", "got 0",
        "0"},
@@ -194,6 +195,7 @@ const std::vector<Case>& Cases() {
        "hold_packet"},
       {"hold_packets: 60", "hold_packets: 60\n  hold_packets: 61", "limits.hold_packets",
        "got the key a second time", "hold_packets: 61"},
+      {"logged_refusals: 5", "logged_refusals: 11", "limits.logged_refusals", "got 11", "11"},
       // bridges
       {"bridges:\n  - {name: jvb1, address: 10.8.0.11}\n  - {name: jvb2, address: 10.8.0.12, "
        "ufrag_prefix: jvb2/}",

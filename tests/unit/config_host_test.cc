@@ -340,6 +340,7 @@ TEST(ConfigSnapshot, SaysEverything) {
   EXPECT_EQ(snapshot.limits().hold_packets(), 64u);
   EXPECT_EQ(snapshot.limits().new_sessions(), 1000u);
   EXPECT_EQ(snapshot.limits().new_sessions_per_prefix(), 500u);
+  EXPECT_EQ(snapshot.limits().logged_refusals(), 3u);
   ASSERT_EQ(snapshot.bridges_size(), 1);
   EXPECT_EQ(snapshot.bridges(0).name(), "jvb1");
   EXPECT_EQ(snapshot.bridges(0).address(), std::string("\x0a\x08\x00\x0b", 4));
