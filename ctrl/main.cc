@@ -1,6 +1,6 @@
-// bridgehead-ctrl: reads the configuration, mirrors the kernel's routing, keeps the relay supplied
-// with both, and answers operators (command line, metrics). It never touches a packet: the relay
-// goes on forwarding while ctrl is stopped, upgraded or crashed.
+// bridgehead-ctrl: reads the configuration, mirrors the kernel's routing, checks the bridges, keeps
+// the relay supplied with all three, and answers operators (command line, metrics). It never
+// touches a packet: the relay goes on forwarding while ctrl is stopped, upgraded or crashed.
 //
 // Needs no privilege. RUN_DIR has to be writable for its user or group, and so does relay.sock in
 // it; deploy/systemd/ shows an arrangement of users and directories.
@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -18,6 +19,8 @@
 #include "ctrl/admin/http.h"
 #include "ctrl/admin/run_dir.h"
 #include "ctrl/config/host.h"
+#include "ctrl/health/drain_file.h"
+#include "ctrl/health/monitor.h"
 #include "ctrl/mirror/mirror.h"
 #include "ctrl/publish/controller.h"
 #include "ctrl/publish/publisher.h"
@@ -64,6 +67,7 @@ class App {
   absl::Status PrepareAdmin(const config::Config& config);
   void FinishAdmin(bool commit);
   Signal Catch(int number, event_callback_fn callback);
+  api::CtrlDrainResult Drain(const std::string& bridge, bool drained);
   void OnHangup();
   void Notify();
 
@@ -79,6 +83,7 @@ class App {
   std::unique_ptr<mirror::Mirror> mirror_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Controller> controller_;
+  std::unique_ptr<health::Monitor> monitor_;
   std::unique_ptr<admin::CtrlSocket> socket_;
   std::string notified_;
 };
@@ -112,6 +117,8 @@ Controller::Hooks App::MakeHooks() {
   hooks.check_host = CheckMachine;
   hooks.prepare_admin = [this](const config::Config& config) { return PrepareAdmin(config); };
   hooks.finish_admin = [this](bool commit) { FinishAdmin(commit); };
+  hooks.configured = [this](const config::Config& config) { monitor_->Configure(config); };
+  hooks.bridge_health = [this] { return monitor_->Describe(); };
   hooks.status_changed = [this] {
     board_.Set(controller_->Status());
     Notify();
@@ -157,12 +164,20 @@ absl::Status App::Start() {
 
   mirror_ =
       std::make_unique<mirror::Mirror>(base_.get(), [this] { controller_->OnRoutingChanged(); });
+  health::Monitor::Hooks health;
+  health.states_changed = [this] { controller_->OnBridgeStatesChanged(); };
+  health.figures_changed = [this] { board_.Set(controller_->Status()); };
+  monitor_ = std::make_unique<health::Monitor>(
+      base_.get(), options_.run_dir + "/" + health::kDrainFileName, std::move(health));
   controller_ = std::make_unique<Controller>(base_.get(), options_.config_file, MakeHooks());
   absl::Status status = controller_->Start();
   if (!status.ok()) return status;
   admin::CtrlSocket::Handlers handlers;
   handlers.status = [this] { return controller_->Status(); };
   handlers.reload = [this](Controller::ReloadDone done) { controller_->Reload(std::move(done)); };
+  handlers.drain = [this](const std::string& bridge, bool drained) {
+    return Drain(bridge, drained);
+  };
   auto socket = admin::CtrlSocket::Open(base_.get(), options_.run_dir + "/" + kCtrlSocketName,
                                         std::move(handlers));
   if (!socket.ok()) return socket.status();
@@ -170,6 +185,21 @@ absl::Status App::Start() {
   publisher_ = std::make_unique<Publisher>(base_.get(), options_.run_dir + "/" + kRelaySocketName,
                                            [this] { controller_->OnPublisherChanged(); });
   return mirror_->Start();
+}
+
+api::CtrlDrainResult App::Drain(const std::string& bridge, bool drained) {
+  api::CtrlDrainResult result;
+  absl::Status status = monitor_->Drain(bridge, drained);
+  result.set_accepted(status.ok());
+  result.set_unknown_bridge(absl::IsNotFound(status));
+  result.set_message(std::string(status.message()));
+  if (!status.ok()) return result;
+  for (const api::BridgeHealth& health : monitor_->Describe()) {
+    if (health.name() == bridge) *result.mutable_health() = health;
+  }
+  // At once, so that who waits for the last session knows from when on there is no new one.
+  result.set_snapshot_id(controller_->OnBridgeStatesChanged().value_or(0));
+  return result;
 }
 
 void App::OnHangup() {
@@ -192,9 +222,17 @@ void App::Notify() {
   sd_notify(0, ("STATUS=" + status).c_str());
 }
 
+// Checks of a thousand bridges that are all silent wait on as many sockets.
+void RaiseFileLimit() {
+  struct rlimit files {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 constexpr char kUsage[] =
     "Usage: bridgehead-ctrl --config FILE [OPTIONS]\n"
-    "Bridgehead's control process: configuration, routing mirror, metrics.\n\n"
+    "Bridgehead's control process: configuration, routing mirror, health checks, metrics.\n\n"
     "  --config FILE         configuration (YAML); required\n"
     "  --run-dir DIR         directory of the sockets and the counters [{}]\n"
     "  --log-level LEVEL     debug, info, warning or error [info]\n"
@@ -243,6 +281,7 @@ int Main(int argc, char** argv) {
   if (options.config_file.empty()) return UsageError("--config is required");
   signal(SIGPIPE, SIG_IGN);
   log::Start("ctrl", level);
+  RaiseFileLimit();
 
   App app(options);
   absl::Status status = app.Start();

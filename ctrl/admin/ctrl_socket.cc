@@ -77,6 +77,11 @@ class CtrlSocket::Client {
       case api::Request::kCtrl:
         if (Greeted(response)) *response.mutable_ctrl() = owner_.handlers_.status();
         break;
+      case api::Request::kDrain:
+        if (!Greeted(response)) break;
+        *response.mutable_drain() =
+            owner_.handlers_.drain(request.drain().bridge(), request.drain().drained());
+        break;
       case api::Request::kReload:
         if (!Greeted(response)) break;
         Reload(request.id());

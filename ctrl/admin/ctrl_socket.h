@@ -1,5 +1,5 @@
 // RUN_DIR/ctrl.sock: the command line's way to ctrl (relay.proto: Hello, CtrlStatusQuery,
-// CtrlReload).
+// CtrlReload, CtrlDrain).
 //
 // Non-blocking on the event loop. Bounded: kMaxClients at once, 64 KiB for a request, 60 s without
 // a byte. The right to use it is the right to write to the socket: owner and group.
@@ -28,6 +28,7 @@ class CtrlSocket {
   struct Handlers {
     std::function<api::CtrlStatus()> status;
     std::function<void(std::function<void(bool accepted, const std::string& message)>)> reload;
+    std::function<api::CtrlDrainResult(const std::string& bridge, bool drained)> drain;
   };
 
   // Replaces a socket that a dead ctrl left behind; the caller holds the lock (run_dir.h) that says

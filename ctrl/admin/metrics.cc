@@ -80,6 +80,39 @@ void AddCtrl(Families& families, const api::CtrlStatus& status) {
   gauge("warnings", "Warnings in force, as listed by `bridgehead status`.", status.warnings_size());
 }
 
+// Calls `add(name of the check, check)` for each way in which the bridge is asked.
+template <typename Add>
+void EachCheck(const api::BridgeHealth& bridge, Add add) {
+  if (bridge.has_health()) add("health", bridge.health());
+  if (bridge.has_drain_state()) add("drain_state", bridge.drain_state());
+}
+
+void AddHealth(Families& families, const api::CtrlStatus& status) {
+  Family up(families, kGauge, "bridge_up",
+            "0 while the bridge fails its health check; 1 without one.");
+  Family draining(families, kGauge, "bridge_draining",
+                  "1 while the bridge is drained by the operator or by itself.");
+  Family seconds(families, kGauge, "bridge_check_duration_seconds",
+                 "How long the last check of the bridge took.");
+  Family checks(families, kCounter, "bridge_checks_total", "Checks of the bridge that ended.");
+  Family failures(families, kCounter, "bridge_check_failures_total",
+                  "Checks of the bridge that failed, by reason.");
+  for (const api::BridgeHealth& bridge : status.health()) {
+    up.Add({{"bridge", bridge.name()}}, bridge.state() == api::Bridge::DOWN ? 0 : 1);
+    draining.Add({{"bridge", bridge.name()}}, bridge.drained() || bridge.says_draining());
+    EachCheck(bridge, [&](const char* name, const api::BridgeCheck& check) {
+      const Labels labels = {{"bridge", bridge.name()}, {"check", name}};
+      if (check.checks() != 0) seconds.Add(labels, check.last_microseconds() / 1e6);
+      checks.Add(labels, Number(check.checks()));
+      for (const auto& failed : check.failures()) {
+        Labels with_reason = labels;
+        with_reason.push_back({"reason", failed.reason()});
+        failures.Add(std::move(with_reason), Number(failed.count()));
+      }
+    });
+  }
+}
+
 void AddWorkers(Families& families, const CounterTotals& totals) {
   using Worker = CounterTotals::WorkerTotal;
   static constexpr Series<Worker> kSeries[] = {
@@ -214,6 +247,7 @@ std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& tot
   Families families;
   families.reserve(64);  // Family keeps a reference to its element while it lives
   AddCtrl(families, status);
+  AddHealth(families, status);
   if (!totals) return families;
   const auto first = static_cast<ptrdiff_t>(families.size());
   AddRelay(families, *totals);

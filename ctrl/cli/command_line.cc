@@ -8,7 +8,7 @@ namespace {
 constexpr char kFooter[] =
     "Exit codes:\n"
     "  0  done\n"
-    "  1  refused: check found errors, reload kept the old configuration\n"
+    "  1  refused: check found errors, reload kept the old configuration, drain --wait gave up\n"
     "  2  wrong usage\n"
     "  3  the relay or ctrl, as far as the subcommand needs it, does not answer; status: one of\n"
     "     the two is down (what is known is printed all the same)";
@@ -61,7 +61,27 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
   CLI::App* drops = add("drops", "dropped packets by reason, and whether the totals add up", Drops);
   drops->add_flag("--all", options.all, "reasons that never happened too");
   add_watch(drops);
-  add("bridges", "sessions and traffic of each bridge", Bridges);
+  add("bridges", "state, sessions and traffic of each bridge", Bridges);
+  CLI::App* drain = add("drain", "give a bridge no new sessions; those it has run out", Drain);
+  drain->add_option("BRIDGE", options.bridge, "its name")->required();
+  auto set_wait = [&options](const std::string& seconds) {
+    options.wait = true;
+    // Without SECONDS CLI11 gives what it gives for a flag.
+    if (seconds.empty() || seconds == "true") return;
+    double value = 0;
+    if (!CLI::detail::lexical_cast(seconds, value) || value < 0) {
+      throw CLI::ValidationError("--wait", "got " + seconds + ", expected seconds");
+    }
+    options.wait_seconds = value;
+  };
+  drain
+      ->add_option_function<std::string>("--wait", set_wait,
+                                         "until no session is left, but not longer than SECONDS")
+      ->option_text("[SECONDS]")
+      ->expected(0, 1);
+  add("undrain", "give a bridge new sessions again", Undrain)
+      ->add_option("BRIDGE", options.bridge, "its name")
+      ->required();
   add("reload", "have ctrl read its configuration file again", Reload);
   add("version", "versions of this command and of the running processes", Version);
   return app;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctrl/cli/ask.h"
 #include "ctrl/cli/format.h"
 #include "ctrl/cli/text.h"
 #include "ctrl/config/config.h"
@@ -21,31 +22,8 @@
 namespace bridgehead::cli {
 namespace {
 
-constexpr int kQueryTimeoutMs = 5000;       // to connect, to be greeted, and to be answered
 constexpr int kReloadTimeoutMs = 30'000;    // the relay applies it meanwhile
 constexpr uint32_t kSessionsPage = 10'000;  // as relay.proto allows
-
-std::string Text(const absl::Status& status) {
-  std::string text(status.message());
-  if (absl::IsPermissionDenied(status)) {
-    text += "; run as root or as a member of the directory's group";
-  } else if (absl::IsNotFound(status)) {
-    text += "; is it running, and with this --run-dir?";
-  } else if (text.ends_with("Connection refused")) {
-    text += "; it is not running";
-  } else if (absl::IsDeadlineExceeded(status)) {
-    text += "; it is stopped, hangs, or opens its ports";
-  }
-  return text;
-}
-
-absl::StatusOr<api::Response> Ask(const Options& options, const char* socket_name,
-                                  api::Request request, int timeout_ms = kQueryTimeoutMs) {
-  absl::StatusOr<ApiClient> client = ApiClient::Connect(options.run_dir + "/" + socket_name,
-                                                        "bridgehead command", kQueryTimeoutMs);
-  if (!client.ok()) return client.status();
-  return client->Call(std::move(request), timeout_ms);
-}
 
 view::Inputs Gather(const Options& options) {
   view::Inputs inputs;
@@ -80,12 +58,6 @@ view::Inputs Gather(const Options& options) {
 void NameTheDown(const view::Inputs& inputs, const Streams& streams) {
   if (!inputs.relay) streams.error("relay is down: " + inputs.relay_error + "\n");
   if (!inputs.ctrl) streams.error("ctrl is down: " + inputs.ctrl_error + "\n");
-}
-
-int Unreachable(const Options& options, const Streams& streams, const std::string& message) {
-  if (options.json) streams.out(view::ErrorJson(message));
-  streams.error(message + "\n");
-  return kUnreachable;
 }
 
 // Prints once, or again and again until interrupted: on a cleared screen, if it is one.
@@ -198,7 +170,8 @@ int Bridges(const Options& options, const Streams& streams) {
         "neither counters nor ctrl: " + inputs.counters_error + "; " + inputs.ctrl_error);
   }
   streams.out(options.json ? view::BridgesJson(inputs.counters, inputs.ctrl)
-                           : BridgesText(inputs.counters, inputs.ctrl));
+                           : BridgesText(inputs.counters, inputs.ctrl,
+                                         static_cast<uint64_t>(time(nullptr))));
   NameTheDown(inputs, streams);
   return kOk;
 }

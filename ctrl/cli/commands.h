@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "relay/api/framing.h"
@@ -14,8 +15,9 @@ namespace bridgehead::cli {
 
 enum ExitCode : int {
   kOk = 0,
-  kRefused = 1,      // a configuration with errors, a refused reload
-  kUsage = 2,        // the command line itself is wrong
+  kRefused =
+      1,       // a configuration with errors, a refused reload; sessions left at the end of a wait
+  kUsage = 2,  // the command line itself is wrong
   kUnreachable = 3,  // the relay or ctrl that is needed does not answer
 };
 
@@ -28,8 +30,12 @@ struct Options {
   bool host = false;       // against this machine too
   // drops
   bool all = false;
-  // sessions
+  // sessions, drain, undrain
   std::string bridge;
+  // drain: until no session is left, but at most so long
+  bool wait = false;
+  std::optional<double> wait_seconds;
+  // sessions
   std::string client;
   uint32_t limit = 1000;
   // status, drops: seconds between two screens, 0: once
@@ -46,6 +52,8 @@ int Status(const Options& options, const Streams& streams);
 int Sessions(const Options& options, const Streams& streams);
 int Drops(const Options& options, const Streams& streams);
 int Bridges(const Options& options, const Streams& streams);
+int Drain(const Options& options, const Streams& streams);
+int Undrain(const Options& options, const Streams& streams);
 int Reload(const Options& options, const Streams& streams);
 int Version(const Options& options, const Streams& streams);
 

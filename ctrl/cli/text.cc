@@ -135,6 +135,12 @@ void AddTraffic(Table& table, const CounterTotals::Traffic& traffic, const std::
   table.Add(std::move(row));
 }
 
+// How long the last health check took.
+std::string CheckText(const api::BridgeHealth& bridge) {
+  if (!bridge.has_health() || bridge.health().checks() == 0) return "";
+  return fmt::format("{:.1f} ms", bridge.health().last_microseconds() / 1000.0);
+}
+
 std::string ListenersText(const view::Inputs& inputs) {
   std::map<std::string, std::string> addresses;
   if (inputs.ctrl) {
@@ -206,24 +212,35 @@ std::string DropsText(const CounterTotals& totals, bool all) {
 }
 
 std::string BridgesText(const std::optional<CounterTotals>& totals,
-                        const std::optional<api::CtrlStatus>& ctrl) {
+                        const std::optional<api::CtrlStatus>& ctrl, uint64_t now) {
   std::map<std::string, const api::Bridge*> configured;
+  std::map<std::string, const api::BridgeHealth*> health;
   bool prefixes = false;
   if (ctrl) {
+    for (const api::BridgeHealth& bridge : ctrl->health()) health[bridge.name()] = &bridge;
     for (const api::Bridge& bridge : ctrl->bridges()) {
       configured[bridge.name()] = &bridge;
       prefixes = prefixes || !bridge.ufrag_prefix().empty();
     }
   }
-  std::vector<Table::Column> more;
+  std::vector<Table::Column> more = {{"STATE"}, {"SINCE", Align::kRight}, {"CHECK", Align::kRight}};
   if (prefixes) more.push_back({"UFRAG PREFIX"});
-  Table table(TrafficColumns("BRIDGE", more));
+  std::vector<Table::Column> columns = TrafficColumns("BRIDGE", more);
+  columns.push_back({"REASON"});
+  Table table(columns);
   auto add = [&](const CounterTotals::Traffic& traffic, const api::Bridge* bridge) {
     // A bridge that was taken out of the configuration keeps its counters.
     std::string address = bridge ? view::AddressText(bridge->address()) : ctrl ? "(removed)" : "";
-    std::vector<std::string> prefix;
-    if (prefixes) prefix.push_back(bridge ? bridge->ufrag_prefix() : "");
-    AddTraffic(table, traffic, address, prefix);
+    const auto known = health.find(traffic.name);
+    std::vector<std::string> middle = {"", "", ""};
+    std::string reason;
+    if (bridge != nullptr && known != health.end()) {
+      const api::BridgeHealth& found = *known->second;
+      middle = {view::StateWord(found.state()), Since(found.since_unix(), now), CheckText(found)};
+      reason = Printable(found.reason());
+    }
+    if (prefixes) middle.push_back(bridge ? bridge->ufrag_prefix() : "");
+    AddTraffic(table, traffic, address, middle, {reason});
   };
   if (totals) {
     for (const auto& traffic : totals->bridges) {

@@ -14,7 +14,7 @@ std::string StatusText(const view::Inputs& inputs, uint64_t now);
 // `all`: reasons that never happened too.
 std::string DropsText(const CounterTotals& totals, bool all);
 std::string BridgesText(const std::optional<CounterTotals>& totals,
-                        const std::optional<api::CtrlStatus>& ctrl);
+                        const std::optional<api::CtrlStatus>& ctrl, uint64_t now);
 std::string SessionsText(const api::SessionsPage& page);
 
 }  // namespace bridgehead::cli

@@ -45,6 +45,44 @@ void CheckTimes(const Config& config, Findings& findings) {
   }
 }
 
+// The listener, if any, that leads to this port of a bridge without source NAT: what comes from
+// there is media to the relay's XDP program, an answer to ctrl too.
+std::string TakerOf(const Endpoint& at, const std::map<std::string, Address>& bridges,
+                    const std::vector<PlacedListener>& listeners) {
+  for (const PlacedListener& placed : listeners) {
+    const MediaListener& listener = *placed.listener;
+    if (listener.nat == NatMode::kSource) continue;
+    if (!listener.BridgePorts().Contains(at.ports.first)) continue;
+    for (const std::string& name : listener.bridges) {
+      const auto bridge = bridges.find(name);
+      if (bridge != bridges.end() && bridge->second == at.address) return placed.path;
+    }
+  }
+  return "";
+}
+
+void CheckHealthChecks(const Config& config, Findings& findings) {
+  const HealthCheck& check = config.health_check;
+  if (check.timeout > check.interval && !findings.HasErrorIn("health_check")) {
+    findings.Error("health_check.timeout",
+                   fmt::format("got {}s, expected at most health_check.interval ({}s)",
+                               check.timeout.count(), check.interval.count()));
+  }
+  std::map<std::string, Address> bridges;
+  for (const Bridge& bridge : config.bridges) bridges.try_emplace(bridge.name, bridge.address);
+  const std::vector<PlacedListener> listeners = AllListeners(config);
+  for (size_t i = 0; i < config.bridges.size(); i++) {
+    const std::optional<CheckUrl>& health = config.bridges[i].health;
+    if (!health || health->kind != CheckUrl::Kind::kStun) continue;
+    const std::string taker = TakerOf(health->at, bridges, listeners);
+    if (taker.empty()) continue;
+    findings.Error(fmt::format("bridges[{}].health", i),
+                   fmt::format("got {}, a port that {} leads to without source NAT, expected "
+                               "another port or http://: its answers would be taken for media",
+                               health->text(), taker));
+  }
+}
+
 void CheckBridgeNames(const std::vector<Bridge>& bridges, Findings& findings) {
   std::map<std::string, size_t> seen;
   for (size_t i = 0; i < bridges.size(); i++) {
@@ -126,6 +164,7 @@ void CheckUnused(const Config& config, Findings& findings) {
 void CheckServices(const Config& config, Findings& findings) {
   CheckTimes(config, findings);
   CheckBridgeNames(config.bridges, findings);
+  CheckHealthChecks(config, findings);
   CheckListeners(config, findings);
   CheckOutbound(config, findings);
   CheckBridgeAddresses(config, findings);

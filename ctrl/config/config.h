@@ -23,6 +23,7 @@
 
 #include "absl/status/statusor.h"
 #include "ctrl/config/address.h"
+#include "ctrl/config/check_url.h"
 
 namespace bridgehead::config {
 
@@ -98,7 +99,17 @@ struct Bridge {
   std::string name;
   Address address;
   std::string ufrag_prefix;  // what its ICE ufrags begin with; empty: not known
+  std::optional<CheckUrl> health = std::nullopt;       // none: not checked
+  std::optional<CheckUrl> drain_state = std::nullopt;  // none: not asked
   bool operator==(const Bridge&) const = default;
+};
+
+struct HealthCheck {
+  std::chrono::seconds interval{2};
+  std::chrono::seconds timeout{1};
+  uint32_t rise = 2;  // checks in a row
+  uint32_t fall = 3;
+  bool operator==(const HealthCheck&) const = default;
 };
 
 // Of media: or of octo:.
@@ -161,6 +172,7 @@ struct Config {
   Timeouts timeouts;
   Limits limits;
   std::vector<Bridge> bridges;
+  HealthCheck health_check;
   std::vector<MediaListener> media;
   std::vector<MediaListener> octo;
   Outbound outbound;

@@ -64,6 +64,10 @@ std::string TypeText(const Key& key) {
       return "address:port, or `off`";
     case Type::kMac:
       return "Ethernet address";
+    case Type::kHttpUrl:
+      return "`http://ADDRESS[:PORT][/PATH]`";
+    case Type::kHealthUrl:
+      return "`http://ADDRESS[:PORT][/PATH]` or `stun:ADDRESS[:PORT]`";
   }
   return "";
 }

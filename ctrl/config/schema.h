@@ -31,6 +31,8 @@ enum class Type {
   kEndpoint,
   kEndpointOrOff,
   kMac,
+  kHttpUrl,    // http:// (check_url.h)
+  kHealthUrl,  // that, or stun:
 };
 
 // What a changed value needs to take effect.
@@ -39,7 +41,7 @@ enum class Reload { kLive, kRelayRestart };
 // A parsed scalar. Integers and the index of a choice are uint64_t; monostate is a section, or
 // "off".
 using Value = std::variant<std::monostate, uint64_t, bool, std::string, std::chrono::seconds,
-                           Address, Prefix, PortRange, Endpoint, MacAddress>;
+                           Address, Prefix, PortRange, Endpoint, MacAddress, CheckUrl>;
 
 struct Key {
   std::string_view path = "";  // dataplane.ports[].device: [] stands for the elements of a list
@@ -77,7 +79,8 @@ inline constexpr size_t kMaxAccessPrefixes = 1024;
 std::vector<Key> DataplaneKeys();
 std::vector<Key> PortKeys();
 std::vector<Key> ServiceKeys();
-std::vector<Key> OctoKeys();  // follow those of media:
+std::vector<Key> BridgeKeys();  // before those of media:
+std::vector<Key> OctoKeys();    // follow those of media:
 
 // What one value of the key looks like, for messages: "an integer from 1 to 65535".
 std::string Expected(const Key& key);

@@ -1,4 +1,5 @@
-// Schema of everything but `dataplane:`, `octo:` and `outbound:`.
+// Schema of `timeouts:`, `limits:`, `media:` and `admin:`; between them stand the keys of other
+// files.
 #include "ctrl/config/schema.h"
 #include "relay/api/counters.h"
 #include "relay/session/shard.h"
@@ -122,38 +123,6 @@ std::vector<Key> TimeoutAndLimitKeys() {
 
 std::vector<Key> MediaKeys() {
   return {
-      {.path = "bridges",
-       .list = true,
-       .min_items = 1,
-       .max_items = kMaxBridges,
-       .required = true,
-       .doc = "The media servers behind the relay.",
-       .set = [](Config& c, const Value&) { c.bridges.emplace_back(); }},
-      {.path = "bridges[].name",
-       .type = Type::kName,
-       .required = true,
-       .doc = "What listeners, counters and metrics call it. Names of bridges must differ.",
-       .set = [](Config& c, const Value& v) { c.bridges.back().name = std::get<std::string>(v); }},
-      {.path = "bridges[].address",
-       .type = Type::kAddress,
-       .required = true,
-       .doc = "Where it receives media. Not an address of a listener, of nat_addresses or of "
-              "outbound.",
-       .set = [](Config& c, const Value& v) { c.bridges.back().address = std::get<Address>(v); }},
-      {.path = "bridges[].ufrag_prefix",
-       .type = Type::kUfragPrefix,
-       .default_note = "none: not known",
-       .doc =
-           "What the ICE ufrags of the bridge begin with, as its own configuration says "
-           "(videobridge.ice.ufrag-prefix of a Jitsi Videobridge, which needs a value of its own "
-           "on each bridge). A client's first packet names the ufrag, and so the bridge. Of the "
-           "bridges of one listener none may have a prefix that another one's begins with: a "
-           "Jitsi Videobridge goes on with digits 0-9a-v, so jvb1 and jvb12 are ambiguous, jvb1/ "
-           "and jvb12/ are not. A bridge with a prefix gets no client with another ufrag "
-           "(stun_unknown_ufrag).",
-       .source = "RFC 8839 section 5.4 (ice-char), RFC 8445 section 7.2.2 (USERNAME)",
-       .set = [](Config& c,
-                 const Value& v) { c.bridges.back().ufrag_prefix = std::get<std::string>(v); }},
       {.path = "media",
        .list = true,
        .min_items = 1,
@@ -250,6 +219,7 @@ std::vector<Key> MediaKeys() {
 
 std::vector<Key> ServiceKeys() {
   std::vector<Key> keys = TimeoutAndLimitKeys();
+  for (Key& key : BridgeKeys()) keys.push_back(std::move(key));
   for (Key& key : MediaKeys()) keys.push_back(std::move(key));
   for (Key& key : OctoKeys()) keys.push_back(std::move(key));
   keys.push_back({.path = "admin",

@@ -119,6 +119,14 @@ ParsedValue Mac(const Key& key, const YamlNode& node) {
   return Good(*mac);
 }
 
+ParsedValue Url(const Key& key, const YamlNode& node) {
+  ParsedCheckUrl parsed = ParseCheckUrl(node.text);
+  if (parsed.url && (key.type == Type::kHealthUrl || parsed.url->kind == CheckUrl::Kind::kHttp)) {
+    return Good(*std::move(parsed.url));
+  }
+  return Bad(key, node.Describe() + (parsed.why.empty() ? "" : ", " + parsed.why));
+}
+
 }  // namespace
 
 std::string Expected(const Key& key) {
@@ -157,6 +165,11 @@ std::string Expected(const Key& key) {
       return "an address and port, such as 127.0.0.1:9100 or \"[::1]:9100\" (in quotes), or off";
     case Type::kMac:
       return "a host's Ethernet address, such as 02:00:00:00:00:01";
+    case Type::kHttpUrl:
+      return "http://ADDRESS:PORT/PATH, such as http://10.8.0.11:8080/colibri/drain";
+    case Type::kHealthUrl:
+      return "http://ADDRESS:PORT/PATH, such as http://10.8.0.11:8080/about/health, or "
+             "stun:ADDRESS:PORT";
   }
   return "";
 }
@@ -203,6 +216,9 @@ ParsedValue ParseValue(const Key& key, const YamlNode& node) {
       return EndpointValue(key, node);
     case Type::kMac:
       return Mac(key, node);
+    case Type::kHttpUrl:
+    case Type::kHealthUrl:
+      return Url(key, node);
   }
   return Bad(key, node.Describe());
 }

@@ -1,6 +1,7 @@
 #include "ctrl/publish/controller.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include <time.h>
@@ -23,10 +24,20 @@ std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }
 
+// By name: a reload may have other bridges than are watched yet, which count as up until they are.
+void SetStates(const std::vector<api::BridgeHealth>& health, api::Snapshot& snapshot) {
+  std::map<std::string, api::Bridge::State> states;
+  for (const api::BridgeHealth& bridge : health) states[bridge.name()] = bridge.state();
+  for (api::Bridge& bridge : *snapshot.mutable_bridges()) {
+    const auto state = states.find(bridge.name());
+    if (state != states.end()) bridge.set_state(state->second);
+  }
+}
+
 bool SameSettings(const config::Config& a, const config::Config& b) {
   return a.dataplane == b.dataplane && a.timeouts == b.timeouts && a.limits == b.limits &&
-         a.bridges == b.bridges && a.media == b.media && a.octo == b.octo &&
-         a.outbound == b.outbound && a.admin == b.admin;
+         a.bridges == b.bridges && a.health_check == b.health_check && a.media == b.media &&
+         a.octo == b.octo && a.outbound == b.outbound && a.admin == b.admin;
 }
 
 }  // namespace
@@ -86,6 +97,7 @@ absl::Status Controller::Start() {
   hooks_.finish_admin(true);
   loaded_time_ = NowMs() / 1000;
   for (const std::string& warning : warnings_) log::Warn("{}", warning);
+  hooks_.configured(*config_);
   hooks_.set_devices(PortDevices(*config_));
   Publish();
   return absl::OkStatus();
@@ -129,6 +141,7 @@ std::optional<uint64_t> Controller::Publish() {
   // Rises from one ctrl process to the next as well.
   last_id_ = std::max(last_id_ + 1, NowMs());
   api::Snapshot snapshot = config::ToSnapshot(InForce(), last_id_);
+  SetStates(hooks_.bridge_health(), snapshot);
   config::AppendStaticRouting(InForce(), routing);
   routes_ = static_cast<uint64_t>(routing.routes_size());
   neighbours_ = static_cast<uint64_t>(routing.neighbours_size());
@@ -193,6 +206,7 @@ void Controller::Accept(Pending pending, const std::string& message) {
   last_reload_error_.clear();
   refused_.reset();
   hooks_.finish_admin(true);
+  hooks_.configured(*config_);
   log::Info("reload of {}: {}", config_file_, message);
   for (const std::string& warning : pending.warnings) log::Warn("{}", warning);
   RefreshWarnings();
@@ -245,6 +259,9 @@ api::CtrlStatus Controller::Status() const {
   for (const std::string& warning : hooks_.mirror_warnings()) status.add_warnings(warning);
   if (config_->admin.listen) status.set_admin_listen(config_->admin.listen->text());
   api::Snapshot snapshot = config::ToSnapshot(*config_, 0);
+  const std::vector<api::BridgeHealth> health = hooks_.bridge_health();
+  SetStates(health, snapshot);
+  status.mutable_health()->Add(health.begin(), health.end());
   status.mutable_bridges()->Swap(snapshot.mutable_bridges());
   status.mutable_media()->Swap(snapshot.mutable_media());
   return status;

@@ -49,6 +49,10 @@ class Controller {
     // Serves the admin address of this configuration; the old one goes when `commit` is called.
     std::function<absl::Status(const config::Config&)> prepare_admin;
     std::function<void(bool commit)> finish_admin;
+    // The configuration in force is another one now.
+    std::function<void(const config::Config&)> configured;
+    // State of each bridge of the configuration in force, in its order.
+    std::function<std::vector<api::BridgeHealth>()> bridge_health;
     // Called whenever Status() may have changed.
     std::function<void()> status_changed;
   };
@@ -65,6 +69,8 @@ class Controller {
   void Reload(ReloadDone done);
   void OnRoutingChanged();
   void OnPublisherChanged();
+  // The id of the snapshot that says so; nothing while the kernel's routing is not known yet.
+  std::optional<uint64_t> OnBridgeStatesChanged() { return Publish(); }
 
   const config::Config& config() const { return *config_; }
   api::CtrlStatus Status() const;

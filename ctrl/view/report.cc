@@ -142,6 +142,28 @@ Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStat
           {"bridges", bridges}};
 }
 
+Json CheckJson(const api::BridgeCheck& check) {
+  Json failures = Json::object();
+  for (const auto& failure : check.failures()) failures[failure.reason()] = failure.count();
+  return {
+      {"url", check.url()},
+      {"checks", check.checks()},
+      {"last_ms", check.checks() == 0 ? Json(nullptr) : Json(check.last_microseconds() / 1000.0)},
+      {"last_error", TextOrNull(check.last_error())},
+      {"failures", failures}};
+}
+
+void AddHealth(const api::BridgeHealth* health, Json& json) {
+  json["state"] = health ? Json(StateWord(health->state())) : Json(nullptr);
+  json["state_since_unix"] = health ? Json(health->since_unix()) : Json(nullptr);
+  json["reason"] = health ? TextOrNull(health->reason()) : Json(nullptr);
+  json["drained"] = health ? Json(health->drained()) : Json(nullptr);
+  json["says_draining"] = health ? Json(health->says_draining()) : Json(nullptr);
+  json["health"] = health && health->has_health() ? CheckJson(health->health()) : Json(nullptr);
+  json["drain_state"] =
+      health && health->has_drain_state() ? CheckJson(health->drain_state()) : Json(nullptr);
+}
+
 }  // namespace
 
 Balance BalanceOf(const CounterTotals& totals) {
@@ -174,6 +196,17 @@ std::string DropText(const std::string& label) {
     if (info.label == label) return std::string(info.text);
   }
   return "(a reason of another version)";
+}
+
+std::string StateWord(api::Bridge::State state) {
+  switch (state) {
+    case api::Bridge::DRAINING:
+      return "draining";
+    case api::Bridge::DOWN:
+      return "down";
+    default:
+      return "up";
+  }
 }
 
 std::string AddressText(const std::string& bytes) {
@@ -235,14 +268,18 @@ std::string DropsJson(const CounterTotals& totals) {
 std::string BridgesJson(const std::optional<CounterTotals>& totals,
                         const std::optional<api::CtrlStatus>& ctrl) {
   std::map<std::string, const api::Bridge*> configured;
+  std::map<std::string, const api::BridgeHealth*> health;
   if (ctrl) {
     for (const api::Bridge& bridge : ctrl->bridges()) configured[bridge.name()] = &bridge;
+    for (const api::BridgeHealth& bridge : ctrl->health()) health[bridge.name()] = &bridge;
   }
   Json bridges = Json::array();
   auto add = [&](const CounterTotals::Traffic& traffic, const api::Bridge* bridge) {
     Json json = TrafficJson(traffic);
     json["address"] = bridge ? TextOrNull(AddressText(bridge->address())) : Json(nullptr);
     json["ufrag_prefix"] = bridge ? TextOrNull(bridge->ufrag_prefix()) : Json(nullptr);
+    const auto known = health.find(traffic.name);
+    AddHealth(known == health.end() ? nullptr : known->second, json);
     bridges.push_back(json);
   };
   if (totals) {

@@ -48,6 +48,9 @@ bool AreOf(const CounterTotals& totals, const api::RelayStatus& relay);
 // Text for a drop's label, and a stand-in for a label of another version.
 std::string DropText(const std::string& label);
 
+// "up", "draining", "down".
+std::string StateWord(api::Bridge::State state);
+
 // "10.0.0.1" from 4 bytes in network order, likewise IPv6 from 16; "" from anything else.
 std::string AddressText(const std::string& bytes);
 

@@ -2,7 +2,7 @@
 
 _bridgehead() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local common='--run-dir --json --help' subcommands='check status sessions drops bridges reload version'
+  local common='--run-dir --json --help' subcommands='check status sessions drops bridges drain undrain reload version'
   local word subcommand='' i run_dir=()
   COMPREPLY=()
 
@@ -13,7 +13,7 @@ _bridgehead() {
       --run-dir)
         ((++i < COMP_CWORD)) && run_dir=(--run-dir "${COMP_WORDS[i]}")
         ;;
-      --bridge | --client | --limit | --watch) ((i++)) ;;
+      --bridge | --client | --limit | --watch | --wait) ((i++)) ;;
       -*) ;;
       *)
         subcommand=$word
@@ -31,7 +31,7 @@ _bridgehead() {
       mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges "${run_dir[@]}")" -- "$current")
       return
       ;;
-    --client | --limit | --watch) return ;;
+    --client | --limit | --watch | --wait) return ;;
   esac
 
   local words
@@ -49,6 +49,14 @@ _bridgehead() {
     sessions) words="$common --bridge --client --limit" ;;
     drops) words="$common --all --watch" ;;
     bridges | reload | version) words=$common ;;
+    drain | undrain)
+      if [[ $current != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges "${run_dir[@]}")" -- "$current")
+        return
+      fi
+      words=$common
+      [[ $subcommand == drain ]] && words+=' --wait'
+      ;;
     *) return ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

@@ -42,8 +42,8 @@ def test_readme_begins_with_the_two_commands():
     assert commands[:2] == ["sudo ./deploy/demo.sh", "sudo ./tests/run.sh"]
 
 
-@pytest.mark.parametrize("command", ["check", "status", "sessions", "drops", "bridges", "reload",
-                                     "version"])
+@pytest.mark.parametrize("command", ["check", "status", "sessions", "drops", "bridges", "drain",
+                                     "undrain", "reload", "version"])
 def test_completion_knows_the_commands(command):
     files = [path for path in (ROOT / "deploy/completion").iterdir() if path.is_file()]
     assert files

@@ -102,6 +102,37 @@ TEST(AdminMetrics, OfARelayThatIsGoneOnlyWhatItCounted) {
   expect_none("none is connected");
 }
 
+TEST(AdminMetrics, HealthOfBridges) {
+  api::CtrlStatus status;
+  api::BridgeHealth* down = status.add_health();
+  down->set_name("jvb1");
+  down->set_state(api::Bridge::DOWN);
+  down->set_drained(true);
+  down->mutable_health()->set_checks(9);
+  down->mutable_health()->set_last_microseconds(2500);
+  auto* failures = down->mutable_health()->add_failures();
+  failures->set_reason("timeout");
+  failures->set_count(4);
+  down->mutable_drain_state();
+  api::BridgeHealth* up = status.add_health();
+  up->set_name("jvb2");
+  const std::string text =
+      prometheus::TextSerializer().Serialize(MetricFamilies(std::nullopt, status));
+  for (const char* line :
+       {"bridgehead_bridge_up{bridge=\"jvb1\"} 0\n", "bridgehead_bridge_up{bridge=\"jvb2\"} 1\n",
+        "bridgehead_bridge_draining{bridge=\"jvb1\"} 1\n",
+        "bridgehead_bridge_draining{bridge=\"jvb2\"} 0\n",
+        "bridgehead_bridge_check_duration_seconds{bridge=\"jvb1\",check=\"health\"} 0.0025\n",
+        "bridgehead_bridge_checks_total{bridge=\"jvb1\",check=\"health\"} 9\n",
+        "bridgehead_bridge_checks_total{bridge=\"jvb1\",check=\"drain_state\"} 0\n",
+        "bridgehead_bridge_check_failures_total{bridge=\"jvb1\",check=\"health\",reason="
+        "\"timeout\"} 4\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("check_duration_seconds{bridge=\"jvb1\",check=\"drain_state")));
+  EXPECT_THAT(text, Not(HasSubstr("checks_total{bridge=\"jvb2\"")));
+}
+
 TEST(AdminMetrics, FamiliesAreWellFormed) {
   CounterTotals totals;
   totals.workers.resize(1);
@@ -368,6 +399,12 @@ class CtrlSocketTest : public ::testing::Test {
         done(false, "because");
       }
     };
+    handlers.drain = [](const std::string& bridge, bool drained) {
+      api::CtrlDrainResult result;
+      result.set_accepted(drained);
+      result.set_message(bridge);
+      return result;
+    };
     auto socket = CtrlSocket::Open(base_.get(), path_, std::move(handlers));
     ASSERT_TRUE(socket.ok()) << socket.status();
     socket_ = *std::move(socket);
@@ -441,6 +478,22 @@ TEST(ApiClientTimeout, HelloHasOneToo) {
   ASSERT_EQ(listen(fd, 4), 0);
   EXPECT_TRUE(absl::IsDeadlineExceeded(ApiClient::Connect(path, "test", 50).status()));
   close(fd);
+}
+
+TEST_F(CtrlSocketTest, Drain) {
+  With([&] {
+    auto client = ApiClient::Connect(path_, "test");
+    ASSERT_TRUE(client.ok()) << client.status();
+    for (bool drained : {true, false}) {
+      api::Request request;
+      request.mutable_drain()->set_bridge("jvb1");
+      request.mutable_drain()->set_drained(drained);
+      auto response = client->Call(std::move(request));
+      ASSERT_TRUE(response.ok()) << response.status();
+      EXPECT_EQ(response->drain().accepted(), drained);
+      EXPECT_EQ(response->drain().message(), "jvb1");
+    }
+  });
 }
 
 TEST_F(CtrlSocketTest, RawBytesEndTheConnectionOnly) {

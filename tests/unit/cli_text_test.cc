@@ -231,15 +231,64 @@ TEST(CliText, ListenersOfEachKind) {
   EXPECT_EQ(counters["listeners"][5]["kind"], "outbound");
 }
 
+constexpr uint64_t kNow = 1'700'000'000;
+
+TEST(CliText, BridgesWithTheirHealth) {
+  api::CtrlStatus ctrl;
+  for (const char* name : {"jvb1", "jvb2"}) ctrl.add_bridges()->set_name(name);
+  api::BridgeHealth* down = ctrl.add_health();
+  down->set_name("jvb1");
+  down->set_state(api::Bridge::DOWN);
+  down->set_since_unix(kNow - 200);
+  down->set_reason("status 503");
+  down->mutable_health()->set_url("http://10.0.0.11:8080/about/health");
+  down->mutable_health()->set_checks(7);
+  down->mutable_health()->set_last_microseconds(1234);
+  down->mutable_health()->set_last_error("status 503");
+  auto* failures = down->mutable_health()->add_failures();
+  failures->set_reason("status");
+  failures->set_count(3);
+  api::BridgeHealth* draining = ctrl.add_health();
+  draining->set_name("jvb2");
+  draining->set_state(api::Bridge::DRAINING);
+  draining->set_since_unix(kNow);
+  draining->set_drained(true);
+  draining->set_reason("drained by the operator");
+  const std::string text = BridgesText(MakeTotals(), ctrl, kNow);
+  EXPECT_THAT(text, StartsWith("BRIDGE  ADDRESS  STATE      SINCE   CHECK  SESSIONS"));
+  EXPECT_THAT(text, HasSubstr("jvb1             down      3m 20s  1.2 ms "));
+  EXPECT_THAT(text, HasSubstr("jvb2             draining      0s "));
+  EXPECT_THAT(text, HasSubstr("status 503\n"));
+  EXPECT_THAT(text, HasSubstr("drained by the operator\n"));
+
+  auto json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), ctrl))["bridges"];
+  EXPECT_EQ(json[0]["state"], "down");
+  EXPECT_EQ(json[0]["state_since_unix"], kNow - 200);
+  EXPECT_EQ(json[0]["reason"], "status 503");
+  EXPECT_EQ(json[0]["drained"], false);
+  EXPECT_EQ(json[0]["health"]["url"], "http://10.0.0.11:8080/about/health");
+  EXPECT_EQ(json[0]["health"]["checks"], 7);
+  EXPECT_EQ(json[0]["health"]["last_ms"], 1.234);
+  EXPECT_EQ(json[0]["health"]["last_error"], "status 503");
+  EXPECT_EQ(json[0]["health"]["failures"], nlohmann::json({{"status", 3}}));
+  EXPECT_TRUE(json[0]["drain_state"].is_null());
+  EXPECT_EQ(json[1]["state"], "draining");
+  EXPECT_EQ(json[1]["drained"], true);
+  EXPECT_TRUE(json[1]["health"].is_null());
+  // Without ctrl nothing is known of it.
+  json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), std::nullopt))["bridges"];
+  EXPECT_TRUE(json[0]["state"].is_null() && json[0]["drained"].is_null());
+}
+
 TEST(CliText, BridgesWithAndWithoutCounters) {
   api::CtrlStatus ctrl;
   api::Bridge* bridge = ctrl.add_bridges();
   bridge->set_name("jvb2");
   bridge->set_address(std::string("\x0a\x00\x00\x0c", 4));
-  std::string text = BridgesText(MakeTotals(), ctrl);
+  std::string text = BridgesText(MakeTotals(), ctrl, kNow);
   EXPECT_THAT(text, HasSubstr("jvb1    (removed)"));
   EXPECT_THAT(text, HasSubstr("jvb2    10.0.0.12"));
-  EXPECT_THAT(BridgesText(std::nullopt, ctrl), HasSubstr("jvb2"));
+  EXPECT_THAT(BridgesText(std::nullopt, ctrl, kNow), HasSubstr("jvb2"));
   auto json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), ctrl));
   EXPECT_EQ(json["bridges"][1]["address"], "10.0.0.12");
   EXPECT_TRUE(json["bridges"][0]["address"].is_null());
@@ -253,10 +302,11 @@ TEST(CliText, BridgesWithUfragPrefixes) {
   bridge->set_name("jvb2");
   bridge->set_address(Bytes16("2001:db8::c"));
   bridge->set_ufrag_prefix("jvb2/");
-  std::string text = BridgesText(MakeTotals(), ctrl);
-  EXPECT_THAT(text, StartsWith("BRIDGE  ADDRESS      UFRAG PREFIX  SESSIONS "));
-  EXPECT_THAT(text, HasSubstr("jvb1    (removed)                         2 "));
-  EXPECT_THAT(text, HasSubstr("jvb2    2001:db8::c  jvb2/                0 "));
+  std::string text = BridgesText(MakeTotals(), ctrl, kNow);
+  EXPECT_THAT(text,
+              StartsWith("BRIDGE  ADDRESS      STATE  SINCE  CHECK  UFRAG PREFIX  SESSIONS "));
+  EXPECT_THAT(text, HasSubstr("jvb1    (removed)                                              2 "));
+  EXPECT_THAT(text, HasSubstr("jvb2    2001:db8::c                       jvb2/                0 "));
   auto json = nlohmann::json::parse(view::BridgesJson(MakeTotals(), ctrl));
   EXPECT_TRUE(json["bridges"][0]["ufrag_prefix"].is_null());
   EXPECT_EQ(json["bridges"][1]["address"], "2001:db8::c");
@@ -514,7 +564,7 @@ TEST(CliCompletion, OffersExactlyWhatTheCommandTakes) {
     EXPECT_EQ(Complete({"--run-dir", "/x", subcommand->get_name(), "--"}), own);
   }
   EXPECT_EQ(Complete({""}), first);
-  EXPECT_EQ(Complete({"dr"}), std::set<std::string>{"drops"});
+  EXPECT_EQ(Complete({"dro"}), std::set<std::string>{"drops"});
 }
 
 }  // namespace

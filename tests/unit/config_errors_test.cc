@@ -50,7 +50,12 @@ limits:
   logged_refusals: 5
 bridges:
   - {name: jvb1, address: 10.8.0.11}
-  - {name: jvb2, address: 10.8.0.12, ufrag_prefix: jvb2/}
+  - {name: jvb2, address: 10.8.0.12, health: "stun:10.8.0.12:3478", drain_state: "http://10.8.0.12:8080/colibri/drain", ufrag_prefix: jvb2/}
+health_check:
+  interval: 5s
+  timeout: 3s
+  rise: 4
+  fall: 6
 media:
   - {name: meet, listen: "198.51.100.10:10000", nat: source, bridges: [jvb1], new_sessions: 500, allow: [192.0.2.0/24, "2001:db8::/32"], deny: [192.0.2.128/25]}
   - {name: direct, listen: "198.51.100.11:10000-10050", nat: destination, bridges: [jvb2], bridge_port: 12000}
@@ -197,9 +202,7 @@ const std::vector<Case>& Cases() {
        "got the key a second time", "hold_packets: 61"},
       {"logged_refusals: 5", "logged_refusals: 11", "limits.logged_refusals", "got 11", "11"},
       // bridges
-      {"bridges:\n  - {name: jvb1, address: 10.8.0.11}\n  - {name: jvb2, address: 10.8.0.12, "
-       "ufrag_prefix: jvb2/}",
-       "bridges: jvb1", "bridges", "got \"jvb1\"", "jvb1"},
+      {"bridges:\n", "bridges: jvb1\nx:\n", "bridges", "got \"jvb1\"", "jvb1"},
       {"name: jvb2", "name: jvb1x!", "bridges[1].name", "got \"jvb1x!\"", "jvb1x!"},
       {"name: jvb1, address: 10.8.0.11}", "name: jvb1, address: jvb1.example}",
        "bridges[0].address", "got \"jvb1.example\"", "jvb1.ex"},
@@ -304,6 +307,32 @@ const std::vector<Case>& Cases() {
       {"[203.0.112.0/24]", "[203.0.112.0/24, 203.0.112.0/24]", "outbound.allow[1]",
        "got 203.0.112.0/24 a second time", "203.0.112.0/24]"},
       {"[203.0.112.0/24]", "any", "outbound.allow", "got \"any\"", "any"},
+      // health
+      {"health: \"stun:10.8.0.12:3478\"", "health: jvb1", "bridges[1].health",
+       "got \"jvb1\", expected http://", "jvb1"},
+      {"stun:10.8.0.12:3478", "https://10.8.0.12:8443/about/health", "bridges[1].health",
+       "got \"https://10.8.0.12:8443/about/health\", with TLS", "\"https"},
+      {"stun:10.8.0.12:3478", "http://jvb2:8080/about/health", "bridges[1].health",
+       "got \"http://jvb2:8080/about/health\", without a numeric", "\"http"},
+      {"\"stun:10.8.0.12:3478\"", "[x]", "bridges[1].health", "got a list", "health"},
+      {"stun:10.8.0.12:3478", "stun:10.8.0.12:99999", "bridges[1].health",
+       "got \"stun:10.8.0.12:99999\", without a numeric", "\"stun"},
+      {"stun:10.8.0.12:3478", "stun:10.8.0.12:12050", "bridges[1].health",
+       "got stun:10.8.0.12:12050, a port that media[1] leads to", "\"stun"},
+      {"stun:10.8.0.12:3478", "stun:10.8.0.11:4097", "bridges[1].health",
+       "got stun:10.8.0.11:4097, a port that octo[0] leads to", "\"stun"},
+      {"\"http://10.8.0.12:8080/colibri/drain\"", "\"stun:10.8.0.11:3478\"",
+       "bridges[1].drain_state", "got \"stun:10.8.0.11:3478\", expected http://", "\"stun"},
+      {"health_check:\n  interval", "health_check: [1]\nx:\n  interval", "health_check",
+       "got a list", ""},
+      {"interval: 5s", "interval: 0s", "health_check.interval", "got 0s", "0s"},
+      {"interval: 5s", "interval: 500ms", "health_check.interval", "got \"500ms\"", "500ms"},
+      {"timeout: 3s", "timeout: 61s", "health_check.timeout", "got 61s, expected a duration",
+       "61s"},
+      {"timeout: 3s", "timeout: 6s", "health_check.timeout",
+       "got 6s, expected at most health_check.interval (5s)", "6s"},
+      {"rise: 4", "rise: 0", "health_check.rise", "got 0", "0"},
+      {"fall: 6", "fall: 101", "health_check.fall", "got 101", "101"},
       // admin
       {"admin:\n  listen: 127.0.0.1:9100", "admin: off", "admin", "got \"off\"", "off"},
       {"listen: 127.0.0.1:9100", "listen: 9100", "admin.listen", "got \"9100\"", "9100"},
@@ -383,7 +412,7 @@ TEST(ConfigErrors, TheLineIsExact) {
       "name, device, vdev, pci, rx_descriptors, tx_descriptors, verify_udp_checksum, "
       "partial_checksums, mtu, vlan, addresses, routes, neighbours\n"
       "a.yaml:1:1: bridges: got nothing, expected a list, each element a group of keys: name, "
-      "address, ufrag_prefix\n"
+      "address, ufrag_prefix, health, drain_state\n"
       "a.yaml:1:1: media: got nothing, expected a list, each element a group of keys: name, "
       "listen, nat, bridges, bridge_port, new_sessions, allow, deny\n"
       "a.yaml:2:13: dataplane.workers[0]: got \"x\", expected an integer from 0 to 1023");

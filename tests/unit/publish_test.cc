@@ -159,6 +159,10 @@ class ControllerTest : public PublishTest {
     hooks.check_host = [this](const config::Config&, std::vector<std::string>&) { return host_; };
     hooks.prepare_admin = [this](const config::Config&) { return admin_; };
     hooks.finish_admin = [this](bool commit) { commits_.push_back(commit); };
+    hooks.configured = [this](const config::Config& config) {
+      configured_.push_back(config.bridges[0].address.text());
+    };
+    hooks.bridge_health = [this] { return health_; };
     hooks.status_changed = [] {};
     controller_ = std::make_unique<Controller>(base_.get(), file(), std::move(hooks));
     absl::Status status = controller_->Start();
@@ -197,6 +201,8 @@ class ControllerTest : public PublishTest {
   absl::Status host_, admin_;
   std::vector<api::Snapshot> sent_;
   std::vector<bool> commits_;
+  std::vector<std::string> configured_;
+  std::vector<api::BridgeHealth> health_;
   std::optional<std::pair<bool, std::string>> answer_;
   std::unique_ptr<Controller> controller_;
 };
@@ -216,6 +222,35 @@ TEST_F(ControllerTest, AcceptedReloadIsInForce) {
   EXPECT_THAT(commits_, ElementsAre(true));
   controller_->OnRoutingChanged();
   EXPECT_EQ(BridgeSent(), "0.12");
+}
+
+TEST_F(ControllerTest, StatesOfBridgesGoWithEverySnapshot) {
+  Connect();
+  EXPECT_EQ(sent_.back().bridges(0).state(), api::Bridge::UP) << "not watched";
+  health_.emplace_back().set_name("another");
+  health_.back().set_state(api::Bridge::DOWN);
+  health_.emplace_back().set_name("jvb1");
+  health_.back().set_state(api::Bridge::DRAINING);
+  const auto id = controller_->OnBridgeStatesChanged();
+  EXPECT_EQ(id, sent_.back().id());
+  EXPECT_EQ(sent_.back().bridges(0).state(), api::Bridge::DRAINING);
+  controller_->OnRoutingChanged();
+  EXPECT_EQ(sent_.back().bridges(0).state(), api::Bridge::DRAINING);
+  EXPECT_EQ(controller_->Status().bridges(0).state(), api::Bridge::DRAINING);
+  EXPECT_EQ(controller_->Status().health_size(), 2);
+}
+
+TEST_F(ControllerTest, BridgesAreWatchedOnceTheirConfigurationIsInForce) {
+  EXPECT_THAT(configured_, ElementsAre("10.0.0.11"));
+  Connect();
+  Write("10.0.0.12");
+  Reload();
+  EXPECT_EQ(configured_.size(), 1u) << "before the relay has answered";
+  RelayAnswers(false, "no");
+  EXPECT_EQ(configured_.size(), 1u);
+  Reload();
+  RelayAnswers(true);
+  EXPECT_THAT(configured_, ElementsAre("10.0.0.11", "10.0.0.12"));
 }
 
 TEST_F(ControllerTest, BadFileKeepsTheOldConfigurationAndSaysAllErrors) {

@@ -1,0 +1,181 @@
+#include "ctrl/health/http_check.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "fmt/format.h"
+
+namespace bridgehead::health {
+namespace {
+
+using Progress = HttpAnswer::Progress;
+
+// RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. 0: it is none.
+int StatusOf(std::string_view line) {
+  const bool right = line.size() >= 12 && line.starts_with("HTTP/1.") &&
+                     (line[7] == '0' || line[7] == '1') && line[8] == ' ' &&
+                     (line.size() == 12 || line[12] == ' ');
+  int status = 0;
+  if (!right || std::from_chars(&line[9], &line[12], status).ptr != &line[12]) return 0;
+  return status >= 100 && status <= 599 ? status : 0;
+}
+
+struct Head {
+  int status = 0;  // 0: malformed
+  std::optional<size_t> body_bytes;
+};
+
+Head ParseHead(std::string_view text) {
+  Head head;
+  const size_t line_end = std::min(text.find("\r\n"), text.size());
+  const int status = StatusOf(text.substr(0, line_end));
+  text.remove_prefix(std::min(line_end + 2, text.size()));
+  while (!text.empty()) {
+    const size_t end = std::min(text.find("\r\n"), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 2, text.size()));
+    const size_t colon = line.find(':');
+    if (colon == 0 || colon == std::string_view::npos) return {};
+    const std::string name = absl::AsciiStrToLower({line.data(), colon});
+    const absl::string_view value =
+        absl::StripAsciiWhitespace({line.data() + colon + 1, line.size() - colon - 1});
+    // RFC 9112 section 6.1: never in an answer to HTTP/1.0.
+    if (name == "transfer-encoding") return {};
+    if (name != "content-length") continue;
+    size_t bytes = 0;
+    const bool digits =
+        !value.empty() && std::all_of(value.begin(), value.end(), absl::ascii_isdigit);
+    if (!digits || !absl::SimpleAtoi(value, &bytes)) return {};
+    // RFC 9112 section 6.3: several that differ are an error.
+    if (head.body_bytes && *head.body_bytes != bytes) return {};
+    head.body_bytes = bytes;
+  }
+  head.status = status;
+  if (status < 200 || status == 204 || status == 304) head.body_bytes = 0;
+  return head;
+}
+
+bool IsTrue(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::optional<bool> DrainOfJson(std::string_view body) {
+  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  bool known = false;
+  for (const char* key : {"drain", "graceful_shutdown"}) {
+    if (IsTrue(json, key)) return true;
+    const auto found = json.find(key);
+    known = known || (found != json.end() && found->is_boolean());
+  }
+  return known ? std::optional(false) : std::nullopt;
+}
+
+// Lines `NAME VALUE` or `NAME{LABELS} VALUE`.
+std::optional<bool> DrainOfMetrics(std::string_view body) {
+  std::optional<bool> draining;
+  while (!body.empty()) {
+    const size_t end = std::min(body.find('\n'), body.size());
+    const std::string_view line = body.substr(0, end);
+    body.remove_prefix(std::min(end + 1, body.size()));
+    if (line.starts_with('#')) continue;
+    const std::string_view name = line.substr(0, line.find_first_of(" {"));
+    if (!name.ends_with("drain_mode") && !name.ends_with("graceful_shutdown")) continue;
+    const size_t labels = line.find('}');
+    std::string_view rest =
+        line.substr(labels == std::string_view::npos ? name.size() : labels + 1);
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    const std::string_view number = rest.substr(0, rest.find(' '));  // a time may follow
+    double value = 0;
+    if (!absl::SimpleAtod({number.data(), number.size()}, &value) || std::isnan(value)) continue;
+    draining = draining.value_or(false) || value != 0;
+  }
+  return draining;
+}
+
+}  // namespace
+
+HttpAnswer ParseHttpAnswer(std::string_view bytes, bool ended) {
+  constexpr std::string_view kVersion = "HTTP/1.";
+  // Garbage is told from a slow answer by its first bytes.
+  const std::string_view begin = bytes.substr(0, kVersion.size());
+  if (begin != kVersion.substr(0, begin.size())) return {Progress::kMalformed, 0, {}};
+  const size_t head_end = bytes.find("\r\n\r\n");
+  if (head_end == std::string_view::npos) {
+    return {ended ? Progress::kMalformed : Progress::kMore, 0, {}};
+  }
+  const Head head = ParseHead(bytes.substr(0, head_end));
+  if (head.status == 0) return {Progress::kMalformed, 0, {}};
+  const std::string_view body = bytes.substr(head_end + 4);
+  if (head.body_bytes && body.size() >= *head.body_bytes) {
+    return {Progress::kWhole, head.status, body.substr(0, *head.body_bytes)};
+  }
+  if (!ended) return {Progress::kMore, head.status, {}};
+  if (head.body_bytes) return {Progress::kMalformed, head.status, {}};
+  return {Progress::kWhole, head.status, body};
+}
+
+std::optional<bool> ParseDrainState(std::string_view body) {
+  const size_t first = body.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return std::nullopt;
+  return body[first] == '{' ? DrainOfJson(body) : DrainOfMetrics(body);
+}
+
+HttpCheck::HttpCheck(event_base* base, const config::CheckUrl& url,
+                     std::chrono::milliseconds timeout, Done done)
+    : Check(base, url.at, SOCK_STREAM, timeout, std::move(done)), url_(url) {}
+
+std::string HttpCheck::Question() {
+  answer_.clear();
+  return fmt::format(
+      "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: bridgehead/{}\r\nAccept: */*\r\n"
+      "Connection: close\r\n\r\n",
+      url_.target, url_.at.text(), BRIDGEHEAD_VERSION);
+}
+
+void HttpCheck::OnData(const char* data, size_t size) {
+  answer_.append(data, size);
+  if (answer_.size() > kMaxAnswerBytes) {
+    return Fail(Failure::kTooLong, fmt::format("answer of more than {} bytes", kMaxAnswerBytes));
+  }
+  Judge(/*ended=*/false);
+}
+
+void HttpCheck::Judge(bool ended) {
+  const HttpAnswer answer = ParseHttpAnswer(answer_, ended);
+  switch (answer.progress) {
+    case Progress::kMore:
+      return;
+    case Progress::kMalformed:
+      if (ended) {
+        return Fail(Failure::kClosed, fmt::format("connection ended after {} bytes, within the "
+                                                  "answer",
+                                                  answer_.size()));
+      }
+      return Fail(Failure::kMalformed, "answer is not one of HTTP/1");
+    case Progress::kWhole:
+      break;
+  }
+  if (answer.status / 100 == 2) return Good(std::string(answer.body));
+  const bool redirect = answer.status / 100 == 3;
+  Fail(Failure::kStatus,
+       fmt::format("status {}{}", answer.status, redirect ? " (redirects are not followed)" : ""));
+}
+
+std::string HttpCheck::WhenLate() const {
+  const HttpAnswer answer = ParseHttpAnswer(answer_, /*ended=*/false);
+  if (answer.status != 0) {
+    return fmt::format("status {}, but no end of the answer", answer.status);
+  }
+  return answer_.empty() ? "no answer" : "only a part of the answer";
+}
+
+}  // namespace bridgehead::health
