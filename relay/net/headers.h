@@ -103,7 +103,6 @@ struct [[gnu::packed]] IcmpHeader {
 static_assert(sizeof(IcmpHeader) == 8);
 
 inline constexpr uint8_t kIcmpUnreachable = 3;
-inline constexpr uint8_t kIcmpSourceQuench = 4;
 inline constexpr uint8_t kIcmpTimeExceeded = 11;
 inline constexpr uint8_t kIcmpParameterProblem = 12;
 inline constexpr uint8_t kIcmpCodeNetUnreachable = 0;  // codes of kIcmpUnreachable

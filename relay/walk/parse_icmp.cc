@@ -9,9 +9,8 @@ Drop ParseIcmp(Packet& packet) {
   const size_t size = packet.ip_length - sizeof(Ipv4Header);
   if (size < sizeof(IcmpHeader)) return Drop::kIcmpTruncated;
   const IcmpHeader& icmp = IcmpOf<Ipv4>(packet);
-  switch (icmp.type) {
+  switch (icmp.type) {  // not source quench (RFC 5508 requirement 10 (c), RFC 6633)
     case kIcmpUnreachable:
-    case kIcmpSourceQuench:
     case kIcmpTimeExceeded:
     case kIcmpParameterProblem:
       break;

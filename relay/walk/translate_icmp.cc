@@ -184,7 +184,7 @@ Message Read(const Packet& packet) {
   const IcmpHeader& icmp = IcmpOf<In>(packet);
   Message message{icmp.type, icmp.code, icmp.rest.ToHost()};
   if constexpr (std::is_same_v<In, Ipv4>) {
-    if (icmp.type != kIcmpSourceQuench) message.quoted_bytes = (message.rest >> 16 & 0xff) * 4;
+    message.quoted_bytes = (message.rest >> 16 & 0xff) * 4;
   } else if (icmp.type == kIcmpv6Unreachable || icmp.type == kIcmpv6TimeExceeded) {
     message.quoted_bytes = (message.rest >> 24) * 8;
   }

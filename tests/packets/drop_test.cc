@@ -90,6 +90,7 @@ std::vector<Case> Cases() {
       {"IcmpQuotesTooLittle", Drop::kIcmpTruncated, kWan,
        Client().Icmp(3, 3).Quote(quoted, 27).Build()},
       {"Ping", Drop::kIcmpType, kWan, Client().Icmp(8, 0).Payload("ping").Build()},
+      {"SourceQuench", Drop::kIcmpType, kWan, Client().Icmp(4, 0).Quote(quoted).Build()},
       {"WrongIcmpChecksum", Drop::kIcmpChecksum, kWan,
        Client().Icmp(3, 3).Quote(quoted).IcmpChecksum(1).Build()},
       {"WrongChecksumOfTheQuotedHeader", Drop::kIcmpChecksum, kWan,

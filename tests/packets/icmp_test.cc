@@ -179,9 +179,8 @@ TEST_P(PacketsIcmpAcross, EachErrorInTheOtherFamilysWords) {
 }
 
 TEST_P(PacketsIcmpAcross, WhatHasNoWordIsNamed) {
-  for (const Error& error :
-       {Error{3, 14, 0, 0, 0, 0}, Error{3, 16, 0, 0, 0, 0}, Error{4, 0, 0, 0, 0, 0},
-        Error{12, 1, 0, 0, 0, 0}, Error{12, 0, 5u << 24, 0, 0, 0}}) {
+  for (const Error& error : {Error{3, 14, 0, 0, 0, 0}, Error{3, 16, 0, 0, 0, 0},
+                             Error{12, 1, 0, 0, 0, 0}, Error{12, 0, 5u << 24, 0, 0, 0}}) {
     EXPECT_EQ(harness_.Send(kLan, ErrorFromBridgeSide(error)).drop, Drop::kIcmpUntranslatable);
   }
   for (const Error& error : {Error{0, 0, 0, 1, 5, 0}, Error{0, 0, 0, 4, 2, 0},
