@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 1
 # About five seconds of each on an idle core. Those that make packets or configurations are slow.
 RUNS, SLOW_RUNS = 300_000, 8_000
-SLOW = {"config", "icmp", "walk"}
+SLOW = {"config", "fragment", "icmp", "walk"}
 MOST_SECONDS = 8
 ENVIRONMENT = {"UBSAN_OPTIONS": "print_stacktrace=1"}
 # As they are for every run: one input may take 10 s and 2 GB.

@@ -4,7 +4,6 @@
 //
 // Input: which scene and session; the error; size and damage of what it quotes.
 #include "tests/fuzz/scene.h"
-#include "tests/fuzz/wire.h"
 
 namespace bridgehead::fuzz {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/wire.h"
 #include "tests/support/walk_harness.h"
 
 namespace bridgehead::fuzz {
@@ -55,6 +55,8 @@ class Scene {
   Bytes StillHere() const;
   // Sends one frame and checks what must hold for every outcome.
   test::Outcome Send(uint8_t port, const Bytes& frame, size_t worker);
+  // What else came out with the last Send: fragments that had waited, pieces of what was too large.
+  const std::vector<test::Outcome>& others() const { return others_; }
   // Ends all sessions, checking that the counts go back to nothing.
   void Clear();
 
@@ -67,7 +69,9 @@ class Scene {
   void AddSourceNat();
   void AddDestinationNat();
   void AddBridges();
-  void CheckForwarded(const Bytes& in, const test::Outcome& out, uint64_t counted) const;
+  static void CheckForwarded(const Bytes& in, const test::Outcome& out, uint64_t counted);
+  static IpPacket CheckWire(const test::Outcome& out);
+  static void CheckOwnError(const IpPacket& packet, const IpPacket& error);
   // Sends what must be forwarded, and keeps it; returns the source port that it left with.
   uint16_t Add(uint8_t port, const test::Packet& packet);
   // Packets of a session that go towards `port`.
@@ -80,7 +84,7 @@ class Scene {
   test::WalkHarness harness_;
   std::vector<ScenePacket> packets_;
   std::vector<Quotable> quotables_;
-  size_t held_ = 0;
+  std::vector<test::Outcome> others_;
 };
 
 }  // namespace bridgehead::fuzz

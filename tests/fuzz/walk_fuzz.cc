@@ -5,7 +5,6 @@
 // Input: which scene; then for each packet where it enters, what it is made of, and its damage.
 #include "relay/walk/parse.h"
 #include "tests/fuzz/scene.h"
-#include "tests/fuzz/wire.h"
 
 namespace bridgehead::fuzz {
 namespace {
@@ -57,7 +56,7 @@ void CheckTrailer(Scene& scene, uint8_t port, const Bytes& frame) {
   const Drop drop = parse(as_it_is, a);
   FUZZ_CHECK(drop == parse(other, b));
   FUZZ_CHECK(a.length == b.length && a.ip_length == b.ip_length && a.ip_offset == b.ip_offset);
-  FUZZ_CHECK(a.ipv6 == b.ipv6 && a.icmp == b.icmp && a.partial_checksum == b.partial_checksum);
+  FUZZ_CHECK(a.ipv6 == b.ipv6 && a.kind == b.kind && a.partial_checksum == b.partial_checksum);
   FUZZ_CHECK(drop != Drop::kNone || a.length == a.ip_offset + a.ip_length);
 }
 
