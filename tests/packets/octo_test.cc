@@ -173,6 +173,22 @@ TEST_P(PacketsOcto, TwoBridgesBehindTheSameRelay) {
                             .Build());
 }
 
+// RFC 5508 requirement 7: the error goes to the bridge that has sent, about what that has sent, and
+// comes from the address that it knows the other one by.
+TEST_P(PacketsOcto, ErrorsAboutHairpinnedPacketsReachTheirSender) {
+  harness_.Send(kLan, FromBridge(SecondPublic(), 4096, 4096, kOctoV1).Build());
+  auto unreachable = [](Frame frame) { return V6() ? frame.Icmp(1, 4) : frame.Icmp(3, 3); };
+  Frame arrived = Frame().IP(net().listener, SecondBridge()).Udp(4096, 4096).Ttl(63);
+  Frame sent = Frame().IP(net().bridge, SecondPublic()).Udp(4096, 4096).Ttl(63);
+  Frame error = Frame().Eth(kSecondBridge, kRelayLan).IP(SecondBridge(), net().listener);
+  Frame expected = Frame().Eth(kRelayLan, kBridge).IP(SecondPublic(), net().bridge).Ttl(63);
+  for (size_t first = 0; first < GetParam().workers; ++first) {
+    Bytes frame = unreachable(error).Quote(arrived.Payload(kOctoV1)).Build();
+    EXPECT_EQ(harness_.Send(kLan, frame, first).frame,
+              unreachable(expected).Quote(sent.Payload(kOctoV1)).Build());
+  }
+}
+
 // A private address of ours from outside would otherwise pass for a bridge's public one.
 TEST_P(PacketsOcto, ABridgesAddressFromOutsideOpensAndJoinsNothing) {
   Frame there = FromBridge(SecondPublic(), 4096, 4096, kOctoV1);

@@ -62,6 +62,12 @@ TEST(ConfigLoad, DefaultsAreTheStructs) {
   EXPECT_TRUE(config->warnings.empty());
 }
 
+// RFC 4787 requirement 5 (c), RFC 6888 requirement 8.
+TEST(ConfigLoad, RfcDefaults) {
+  EXPECT_GE(Timeouts().idle, seconds(300));
+  EXPECT_GE(Timeouts().quarantine, seconds(120));
+}
+
 TEST(ConfigLoad, ValuesArrive) {
   const auto config = ParseConfig(R"(# keys in another order than the schema's
 admin: {listen: off}
