@@ -150,7 +150,7 @@ bridges:
 media:
   - {{name: rig, listen: "198.51.100.10:10000", nat: {nat}, bridges: [rig]}}
 # The generator makes its sessions as fast as it can.
-limits: {{new_sessions: 0, new_sessions_per_prefix: 0}}
+limits: {{new_sessions: 0, new_sessions_per_prefix: 0, stun_requests_per_source: 0}}
 admin: {{listen: "{admin}"}}
 """
 

@@ -92,6 +92,7 @@ struct Limits {
   uint32_t new_sessions = 1000;
   uint32_t new_sessions_per_prefix = 500;
   uint32_t logged_refusals = 3;  // lines per reason and 10 seconds
+  uint32_t stun_requests_per_source = 10000;
   bool operator==(const Limits&) const = default;
 };
 

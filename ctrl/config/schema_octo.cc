@@ -78,7 +78,8 @@ std::vector<Key> OctoListenerKeys() {
        .doc = "The other bridges, as networks (host bits zero). Of the prefixes in allow and deny "
               "that hold an address the longest decides; an address in neither list is denied. A "
               "bridge behind this relay is known by its own octo listener's address. Others are "
-              "dropped as denied; sessions that are there stay.",
+              "dropped as denied: by the XDP program of a device: port all that they send, by the "
+              "relay what would open a session; one that is there stays until it is idle.",
        .set = [](Config& c,
                  const Value& v) { c.octo.back().allow.push_back(std::get<Prefix>(v)); }},
       {.path = "octo[].deny",

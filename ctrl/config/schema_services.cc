@@ -11,6 +11,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr uint64_t kMaxNewSessions = 1000000;  // per second: more than a worker can make
+constexpr uint64_t kMaxRequests = 1000000;     // per second, of one source
 
 uint32_t Number(const Value& value) {
   return static_cast<uint32_t>(std::get<uint64_t>(value));
@@ -118,6 +119,22 @@ std::vector<Key> TimeoutAndLimitKeys() {
            "nat_ports_exhausted) the relay's log names one by one, with addresses; one line more "
            "then counts the others. `bridgehead drops` counts them all. 0: none is logged.",
        .set = [](Config& c, const Value& v) { c.limits.logged_refusals = Number(v); }},
+      {.path = "limits.stun_requests_per_source",
+       .type = Type::kInteger,
+       .unit = "STUN Binding Requests per second and source address",
+       .min = 0,
+       .max = kMaxRequests,
+       .default_text = "10000",
+       .doc =
+           "STUN Binding Requests that media listeners take from one client address, in IPv6 from "
+           "one /64, of calls that are there too; as many may come at once. The XDP program of a "
+           "device: port counts them for the port, the relay for each worker where there is no "
+           "such program (vdev:). Beyond it requests are dropped as stun_rate, other media never. "
+           "A browser that connects sends some 20 to 50 a second, later one every few seconds: the "
+           "default lets 200 people behind one address connect in the same second, and thousands "
+           "talk. 0: no limit.",
+       .source = "RFC 8445 section 14 (checks are paced by 50 ms), RFC 7675 (consent)",
+       .set = [](Config& c, const Value& v) { c.limits.stun_requests_per_source = Number(v); }},
   };
 }
 
@@ -200,8 +217,10 @@ std::vector<Key> MediaKeys() {
        .doc =
            "Sources that may open sessions, as networks (host bits zero). Of the prefixes in allow "
            "and deny that hold a source the longest decides; a source in neither list is allowed "
-           "only when allow is empty. No prefix may be in both lists, or twice in one. Requests of "
-           "others are dropped as denied; sessions that are there stay.",
+           "only when allow is empty. No prefix may be in both lists, or twice in one. Others are "
+           "dropped as denied: by the XDP program of a device: port all that they send, by the "
+           "relay their requests, so that a call whose address a reload denies loses its consent "
+           "to send (RFC 7675) and ends.",
        .set = [](Config& c,
                  const Value& v) { c.media.back().allow.push_back(std::get<Prefix>(v)); }},
       {.path = "media[].deny",

@@ -111,6 +111,7 @@ void FillServices(const Config& config, api::Snapshot& snapshot) {
   limits.set_new_sessions(config.limits.new_sessions);
   limits.set_new_sessions_per_prefix(config.limits.new_sessions_per_prefix);
   limits.set_logged_refusals(config.limits.logged_refusals);
+  limits.set_stun_requests_per_source(config.limits.stun_requests_per_source);
   for (const Bridge& bridge : config.bridges) {
     api::Bridge& message = *snapshot.add_bridges();
     message.set_name(bridge.name);

@@ -5,7 +5,7 @@
 namespace bridgehead {
 namespace {
 
-constexpr uint16_t kBindingRequestType = 0x0001;
+constexpr uint16_t kBindingRequestType = BH_STUN_BINDING_REQUEST;
 constexpr uint16_t kUsername = 0x0006;
 constexpr uint16_t kMessageIntegrity = 0x0008;
 constexpr uint16_t kMessageIntegritySha256 = 0x001c;
@@ -58,6 +58,11 @@ bool FingerprintMatches(std::span<const uint8_t> message, size_t at) {
 }
 
 }  // namespace
+
+bool LooksLikeStunRequest(std::span<const uint8_t> message) {
+  return message.size() >= kStunHeaderBytes && Read16(message.data()) == kBindingRequestType &&
+         Read32(message.data() + 4) == kStunMagicCookie;
+}
 
 bool IsStunError(std::span<const uint8_t> message) {
   constexpr uint16_t kNotStunOrClass = 0xc110;

@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "bpf/demux.h"
+
 namespace bridgehead {
 
 enum class StunResult : uint8_t {
@@ -25,9 +27,12 @@ struct StunBindingRequest {
   bool has_integrity = false;
 };
 
-inline constexpr size_t kStunHeaderBytes = 20;
-inline constexpr uint32_t kStunMagicCookie = 0x2112a442;
+inline constexpr size_t kStunHeaderBytes = BH_STUN_HEADER_BYTES;
+inline constexpr uint32_t kStunMagicCookie = BH_STUN_MAGIC_COOKIE;
 inline constexpr size_t kStunMaxUsernameBytes = 508;  // RFC 8489 section 14.3: fewer than 509
+
+// Whether a UDP payload begins like a Binding Request; the rest of it may be anything.
+bool LooksLikeStunRequest(std::span<const uint8_t> message);
 
 // Whether a UDP payload is a STUN error response: the server has refused a request (section 5).
 bool IsStunError(std::span<const uint8_t> message);

@@ -15,7 +15,8 @@ Admission::Admission(const HashKey& key)
     : key_(key),
       seen_{HugeArray<uint64_t>(kFilterLines * kWordsPerLine),
             HugeArray<uint64_t>(kFilterLines * kWordsPerLine)},
-      prefixes_(kPrefixes) {}
+      prefixes_(kPrefixes),
+      requests_(kSources) {}
 
 Drop Admission::Ask(const Ipv6Address& source, be16 port, uint16_t listener, uint32_t listener_rate,
                     const AdmissionLimits& limits, uint32_t now) {
@@ -28,6 +29,14 @@ Drop Admission::Ask(const Ipv6Address& source, be16 port, uint16_t listener, uin
   if (!prefix.Take(limits.per_prefix, now)) return Drop::kPrefixRate;
   if (!listeners_[listener].Take(listener_rate, now)) return Drop::kListenerRate;
   return Drop::kNone;
+}
+
+// A source of forged requests comes once: sharing a limit by hash, it takes next to nothing of
+// another one's.
+bool Admission::MayRequest(const Ipv6Address& source, const AdmissionLimits& limits, uint32_t now) {
+  if (limits.requests_per_source == 0) return true;
+  const uint64_t address = source.IsMapped() ? source.Low() : source.High();
+  return requests_[HashWords(address, 1, key_) % kSources].Take(limits.requests_per_source, now);
 }
 
 bool Admission::SeenBefore(uint64_t hash, uint32_t now) {

@@ -13,6 +13,9 @@
 //  - So has each listener.
 //
 // The order matters: what the first limit stops uses up nothing of the others.
+//
+// Beside them each source address has so many STUN requests a second in all, whether they make
+// sessions or belong to some. The XDP program counts the same where there is one.
 #pragma once
 
 #include <algorithm>
@@ -50,8 +53,9 @@ class RateLimit {
 
 // All per second and worker; 0: no limit.
 struct AdmissionLimits {
-  uint32_t unproved = 1000;   // new sessions before sources have to ask twice
-  uint32_t per_prefix = 500;  // new sessions of one source prefix
+  uint32_t unproved = 1000;          // new sessions before sources have to ask twice
+  uint32_t per_prefix = 500;         // new sessions of one source prefix
+  uint32_t requests_per_source = 0;  // STUN requests of one IPv4 address or IPv6 /64
 };
 
 class Admission {
@@ -64,13 +68,19 @@ class Admission {
   Drop Ask(const Ipv6Address& source, be16 port, uint16_t listener, uint32_t listener_rate,
            const AdmissionLimits& limits, uint32_t now);
 
-  size_t bytes() const { return seen_[0].bytes() + seen_[1].bytes() + prefixes_.bytes(); }
+  // Whether `source` may send one more STUN request now.
+  bool MayRequest(const Ipv6Address& source, const AdmissionLimits& limits, uint32_t now);
+
+  size_t bytes() const {
+    return seen_[0].bytes() + seen_[1].bytes() + prefixes_.bytes() + requests_.bytes();
+  }
 
  private:
   static constexpr size_t kFilterLines = size_t{1} << 16;  // of 512 bits: 4 MiB
   static constexpr size_t kWordsPerLine = kCacheLine / sizeof(uint64_t);
   static constexpr int kBitsPerSource = 4;
   static constexpr size_t kPrefixes = size_t{1} << 16;  // prefixes share limits by hash
+  static constexpr size_t kSources = size_t{1} << 16;   // likewise
   static constexpr uint32_t kTurn = 2;                  // seconds; a source is known for one or two
 
   bool SeenBefore(uint64_t hash, uint32_t now);
@@ -82,6 +92,7 @@ class Admission {
   uint32_t turn_began_ = 0;
   size_t to_clear_ = 0;  // words of the filter that is next, not yet cleared
   HugeArray<RateLimit> prefixes_;
+  HugeArray<RateLimit> requests_;
   std::array<RateLimit, kMaxListeners> listeners_;
 };
 

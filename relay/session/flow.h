@@ -61,6 +61,7 @@ enum FlowState : uint8_t {
   kNatPort = 4,   // the bridge sees a NAT address and one of its ports
   kOutbound = 8,  // the bridge has opened it; the listener's side is a NAT port
   kKeeper = 16,   // with kOutbound: others of the same bridge port may share the NAT port
+  kMedia = 32,    // its client came to a media listener
 };
 
 struct alignas(64) Flow {
@@ -70,11 +71,11 @@ struct alignas(64) Flow {
   };
   uint16_t transport_delta = 0;  // for the UDP checksum: addresses and ports
   uint64_t bytes = 0;            // IP bytes as they arrived
-  uint64_t packets : 48 = 0;
+  uint64_t packets : 47 = 0;
   uint64_t ingress_port : 8 = kAnyPort;  // the only port this direction may come in on, or kAnyPort
   Direction direction : 1 = Direction::kToBridge;
   Families families : 2 = Families::k4To4;
-  uint8_t state : 5 = 0;              // FlowState
+  uint8_t state : 6 = 0;              // FlowState
   uint32_t last_seen = 0;             // seconds of the worker's clock
   uint16_t adjacency = kNoAdjacency;  // index into Forwarding, or kNoAdjacency
   uint16_t route_generation = 0;      // of Forwarding; another one: look the route up again

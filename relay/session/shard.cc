@@ -159,6 +159,7 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
   Fill(session, wanted, listener, towards_bridge, now);
   if (binding) session.to_bridge.state |= wanted.outbound ? kOutbound : kNatPort;
   if (wanted.outbound && keeper == kNone) session.to_bridge.state |= kKeeper;
+  if (wanted.media) session.to_bridge.state |= kMedia;
   if (!Publish(index, wanted, sibling)) {
     sources_.Return(source);
     if (binding && keeper == kNone) nat_ports_.Release(*binding);

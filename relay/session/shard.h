@@ -71,6 +71,7 @@ struct NewSession {
   bool outbound =
       false;             // opened by the bridge: `listener` is a NAT port outside, yet to be chosen
   bool trusted = false;  // confirmed from the start
+  bool media = false;    // through a media listener
   uint32_t ufrag_tag = 0;
   uint16_t listener_number = 0;  // in the counter segment
   uint16_t bridge_number = 0;

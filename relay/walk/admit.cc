@@ -46,6 +46,21 @@ std::span<const uint8_t> PayloadOf(const Packet& packet) {
   return {packet.Payload(), packet.Udp<Family>().length.ToHost() - sizeof(UdpHeader)};
 }
 
+// What a media listener takes from nobody; and STUN requests, of a source that sends too many. An
+// empty payload is left to who asks for more.
+template <class Family>
+Drop RefuseDatagram(const Packet& packet, SessionShard& shard, const PortTraits& port,
+                    const Snapshot& snapshot, uint32_t now) {
+  const std::span<const uint8_t> payload = PayloadOf<Family>(packet);
+  if (payload.empty()) return Drop::kNone;
+  if (!bh_may_be_media(payload[0])) return Drop::kNotMedia;
+  if (!port.charge_requests || !LooksLikeStunRequest(payload)) return Drop::kNone;
+  return shard.admission().MayRequest(Family::Any(packet.Key<Family>().source),
+                                      snapshot.limits.admission, now)
+             ? Drop::kNone
+             : Drop::kStunRate;
+}
+
 // Why a packet that no listener takes is refused.
 template <class Family>
 Drop NameStranger(const Packet& packet, const Snapshot& snapshot) {
@@ -138,6 +153,7 @@ Drop MakeSession(Packet& packet, const Listener& listener, const ListenerBridge&
   if (drop != Drop::kNone) return drop;
   NewSession wanted = Describe(listener, bridge, {client, key.source_port}, key.destination_port);
   wanted.ufrag_tag = ufrag_tag;
+  wanted.media = true;
   return Create(wanted, sibling, packet, shard, snapshot, now);
 }
 
@@ -212,7 +228,7 @@ Flow* FindSibling(const Packet& packet, uint32_t ufrag_tag, SessionShard& shard,
 }
 
 template <class Family>
-Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard,
+Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard, const PortTraits& port,
              const Snapshot& snapshot, uint32_t now) {
   // Our own address as a source is a forgery, or a loop.
   const LocalAddress* source = snapshot.FindLocal<Family>(packet.Key<Family>().source);
@@ -225,9 +241,11 @@ Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard,
   if (Family::HopLimit(packet.Ip<Family>()) <= 1) return Drop::kTtlExpired;
   if (listener.octo) return AdmitOcto<Family>(listener, packet, shard, snapshot, now);
   if (!listener.access->Allows(client)) return Drop::kDenied;
+  Drop drop = RefuseDatagram<Family>(packet, shard, port, snapshot, now);
+  if (drop != Drop::kNone) return drop;
 
   StunBindingRequest request;
-  Drop drop = DropOf(ParseStunBindingRequest(PayloadOf<Family>(packet), request));
+  drop = DropOf(ParseStunBindingRequest(PayloadOf<Family>(packet), request));
   if (drop != Drop::kNone) return drop;
   if (!ChecksumHolds<Family>(packet)) return Drop::kUdpChecksum;
   const ListenerBridge* bridge = listener.BridgeOf(request.server_ufrag);
@@ -303,7 +321,8 @@ void SampleRefusal(const Packet& packet, uint16_t listener, Drop drop, SessionSh
 }  // namespace
 
 template <class Family>
-Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32_t now) {
+Drop Admit(Packet& packet, SessionShard& shard, const PortTraits& port, const Snapshot& snapshot,
+           uint32_t now) {
   const Listener* listener = ListenerOf<Family>(packet, snapshot);
   if (listener == nullptr || listener->retired) {
     Drop drop = AdmitFromBridge<Family>(packet, shard, snapshot, now);
@@ -311,18 +330,26 @@ Drop Admit(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32
     if (drop != Drop::kNone) SampleRefusal<Family>(packet, kNoListener, drop, shard, now);
     return drop;
   }
-  Drop drop = AdmitTo<Family>(*listener, packet, shard, snapshot, now);
+  Drop drop = AdmitTo<Family>(*listener, packet, shard, port, snapshot, now);
   if (drop != Drop::kNone) {
     shard.CountRefused(listener->number, drop);
     SampleRefusal<Family>(packet, listener->number, drop, shard, now);
   }
   return drop;
 }
-template Drop Admit<Ipv4>(Packet&, SessionShard&, const Snapshot&, uint32_t);
-template Drop Admit<Ipv6>(Packet&, SessionShard&, const Snapshot&, uint32_t);
+template Drop Admit<Ipv4>(Packet&, SessionShard&, const PortTraits&, const Snapshot&, uint32_t);
+template Drop Admit<Ipv6>(Packet&, SessionShard&, const PortTraits&, const Snapshot&, uint32_t);
 
 template <class Family>
-Drop FollowUfrag(Packet& packet, SessionShard& shard, const Snapshot& snapshot, uint32_t now) {
+Drop FollowClient(Packet& packet, SessionShard& shard, const PortTraits& port,
+                  const Snapshot& snapshot, uint32_t now) {
+  if ((packet.flow->state & kMedia) == 0) return Drop::kNone;
+  Drop drop = RefuseDatagram<Family>(packet, shard, port, snapshot, now);
+  if (drop != Drop::kNone || !LooksLikeStunRequest(PayloadOf<Family>(packet))) return drop;
+  const Listener* listener = ListenerOf<Family>(packet, snapshot);
+  if (listener != nullptr && !listener->access->Allows(Family::Any(packet.Key<Family>().source))) {
+    return Drop::kDenied;
+  }
   StunBindingRequest request;
   if (ParseStunBindingRequest(PayloadOf<Family>(packet), request) != StunResult::kBindingRequest) {
     return Drop::kNone;
@@ -333,17 +360,17 @@ Drop FollowUfrag(Packet& packet, SessionShard& shard, const Snapshot& snapshot, 
     packet.flow = sibling;
     return Drop::kNone;
   }
-  const Listener* listener = ListenerOf<Family>(packet, snapshot);
   if (listener == nullptr || listener->retired || listener->octo) return Drop::kNone;
-  Drop drop =
-      FollowUfragTo<Family>(*listener, packet, request.server_ufrag, tag, shard, snapshot, now);
+  drop = FollowUfragTo<Family>(*listener, packet, request.server_ufrag, tag, shard, snapshot, now);
   if (drop != Drop::kNone) {
     shard.CountRefused(listener->number, drop);
     SampleRefusal<Family>(packet, listener->number, drop, shard, now);
   }
   return drop;
 }
-template Drop FollowUfrag<Ipv4>(Packet&, SessionShard&, const Snapshot&, uint32_t);
-template Drop FollowUfrag<Ipv6>(Packet&, SessionShard&, const Snapshot&, uint32_t);
+template Drop FollowClient<Ipv4>(Packet&, SessionShard&, const PortTraits&, const Snapshot&,
+                                 uint32_t);
+template Drop FollowClient<Ipv6>(Packet&, SessionShard&, const PortTraits&, const Snapshot&,
+                                 uint32_t);
 
 }  // namespace bridgehead

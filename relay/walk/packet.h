@@ -42,6 +42,8 @@ struct PortTraits {
   bool verify_udp_checksum = true;   // in software, where the NIC did not
   bool partial_checksums = false;    // kernel sockets behind a veth or virtio leave them unfinished
   bool tx_checksum_offload = false;  // on the way out, the port can finish a UDP checksum itself
+  // STUN requests are charged to their source here. False: the port's XDP program has done it.
+  bool charge_requests = true;
 };
 
 // The room that a buffer must have in front of a packet: an IPv4 packet becomes IPv6 (20 bytes), the

@@ -409,10 +409,10 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> SnapshotBuilder::Build(
   snapshot->nat_last_port = static_cast<uint16_t>(message.nat().ports().last());
   snapshot->timeouts = {message.timeouts().idle_seconds(), message.timeouts().unconfirmed_seconds(),
                         message.timeouts().quarantine_seconds()};
-  snapshot->limits = {
-      message.limits().sessions_per_source(),
-      message.limits().unconfirmed(),
-      {message.limits().new_sessions(), message.limits().new_sessions_per_prefix()}};
+  snapshot->limits = {message.limits().sessions_per_source(),
+                      message.limits().unconfirmed(),
+                      {message.limits().new_sessions(), message.limits().new_sessions_per_prefix(),
+                       message.limits().stun_requests_per_source()}};
   snapshot->hold_packets = message.limits().hold_packets();
   auto forwarding =
       Forwarding::Build(message.routing(), port_macs, before ? before->forwarding.get() : nullptr);

@@ -18,11 +18,10 @@ size_t PayloadSize(const Packet& packet) {
   return packet.ip_length - headers;
 }
 
-// Could this be a STUN Binding Request? Says no to nearly all media by two bytes that lie in the
-// cache line of the headers.
-bool LooksLikeRequest(const Packet& packet) {
-  const uint8_t* payload = packet.Payload();
-  return PayloadSize(packet) >= kStunHeaderBytes && payload[0] == 0 && payload[1] == 1;
+// RTP or RTCP (RFC 7983 section 7), which is nearly everything, by a byte that lies in the cache
+// line of the headers.
+bool IsRtp(const Packet& packet) {
+  return PayloadSize(packet) > 0 && packet.Payload()[0] >> 6 == 2;
 }
 
 // Packets that may be cut: the sender allows it (RFC 791), or the translated packet says so (RFC
@@ -131,10 +130,9 @@ void Walk::Finish(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   }
   Drop drop = Drop::kNone;
   if (!ConfirmFlow<Family>(packet, shard_, snapshot)) [[unlikely]] {
-    drop = Admit<Family>(packet, shard_, snapshot, now);
-  } else if (packet.flow->direction == Direction::kToBridge && LooksLikeRequest(packet))
-      [[unlikely]] {
-    drop = FollowUfrag<Family>(packet, shard_, snapshot, now);
+    drop = Admit<Family>(packet, shard_, ports_[packet.port], snapshot, now);
+  } else if (packet.flow->direction == Direction::kToBridge && !IsRtp(packet)) [[unlikely]] {
+    drop = FollowClient<Family>(packet, shard_, ports_[packet.port], snapshot, now);
   }
   if (drop != Drop::kNone) return packet.End(drop);
   Established<Family>(packet, snapshot, now);

@@ -102,21 +102,21 @@ TEST_P(PacketsForward, SessionIsConfirmedWhenTheClientSendsAfterAnAnswer) {
   refusal[0] = 0x01;  // Binding error response
   refusal[1] = 0x11;
   harness_.Send(kLan, FromBridge(port).Payload(refusal).Build());
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   EXPECT_EQ(unconfirmed(), 1u);
   harness_.Send(kLan, FromBridge(port).Payload("answer").Build());
   EXPECT_EQ(unconfirmed(), 1u);
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   EXPECT_EQ(unconfirmed(), 0u);
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   EXPECT_EQ(unconfirmed(), 0u);
 }
 
 TEST_P(PacketsForward, MediaFollowsInBothDirections) {
   uint16_t port = Establish();
   for (int i = 0; i < 3; ++i) {
-    Outcome up = harness_.Send(kWan, FromClient().Payload("media up").Build());
-    EXPECT_EQ(up.frame, AtBridge(Bytes{'m', 'e', 'd', 'i', 'a', ' ', 'u', 'p'}, port));
+    Outcome up = harness_.Send(kWan, FromClient().Payload(kRtp).Build());
+    EXPECT_EQ(up.frame, AtBridge(Bytes(kRtp.begin(), kRtp.end()), port));
     Outcome down = harness_.Send(kLan, FromBridge(port).Payload("media down").Build());
     EXPECT_EQ(down.frame, AtClient("media down"));
   }
@@ -132,7 +132,7 @@ TEST_P(PacketsForward, MediaFollowsInBothDirections) {
 TEST_P(PacketsForward, EveryWorkerHandsOffToTheSameOwner) {
   uint16_t port = Establish();
   for (size_t first = 0; first < GetParam().workers; ++first) {
-    EXPECT_EQ(harness_.Send(kWan, FromClient().Payload("x").Build(), first).verdict,
+    EXPECT_EQ(harness_.Send(kWan, FromClient().Payload(kRtp).Build(), first).verdict,
               Verdict::kTransmit);
     EXPECT_EQ(harness_.Send(kLan, FromBridge(port).Payload("x").Build(), first).verdict,
               Verdict::kTransmit);
@@ -143,7 +143,7 @@ TEST_P(PacketsForward, EveryWorkerHandsOffToTheSameOwner) {
 TEST_P(PacketsForward, SameFlowTwiceInOneBurstMakesOneSession) {
   Bytes stun = StunRequest();
   Bytes request = FromClient().Payload(stun).Build();
-  auto out = harness_.Send(kWan, {request, request, FromClient().Payload("early").Build()});
+  auto out = harness_.Send(kWan, {request, request, FromClient().Payload(kRtp).Build()});
   for (const Outcome& one : out) EXPECT_EQ(one.verdict, Verdict::kTransmit);
   EXPECT_EQ(out[1].frame, (++sent_, AtBridge(stun, SourcePort(out[0].frame))));
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_created), 1u);
@@ -169,19 +169,19 @@ TEST_P(PacketsForward, ManyClientsKeepTheirOwnMapping) {
 
 TEST_P(PacketsForward, EthernetPaddingIsCutOff) {
   Establish();
-  Outcome out = harness_.Send(kWan, FromClient().Payload("x").Trailer(17).Build());
+  Outcome out = harness_.Send(kWan, FromClient().Payload(kRtp).Trailer(17).Build());
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
-  EXPECT_EQ(out.frame.size(), 14u + (net().BridgeIsV6() ? 40 : 20) + 8 + 1);
+  EXPECT_EQ(out.frame.size(), 14u + (net().BridgeIsV6() ? 40 : 20) + 8 + kRtp.size());
 }
 
 TEST_P(PacketsForward, UdpWithoutChecksumStaysWithout) {
   uint16_t port = Establish();
-  Outcome up = harness_.Send(kWan, FromClient().Payload("x").UdpChecksum(0).Build());
+  Outcome up = harness_.Send(kWan, FromClient().Payload(kRtp).UdpChecksum(0).Build());
   Outcome down = harness_.Send(kLan, FromBridge(port).Payload("x").UdpChecksum(0).Build());
   if (net().ClientIsV6()) {
     EXPECT_EQ(up.drop, Drop::kUdpNoChecksum);
   } else {
-    EXPECT_EQ(up.frame, ToBridge(port).Payload("x").UdpChecksum(0).Build());
+    EXPECT_EQ(up.frame, ToBridge(port).Payload(kRtp).UdpChecksum(0).Build());
   }
   if (net().BridgeIsV6()) {
     EXPECT_EQ(down.drop, Drop::kUdpNoChecksum);
@@ -224,7 +224,7 @@ TEST_P(PacketsArithmetic, IncrementalChecksumsEqualFullOnes) {
   uint16_t port = Establish();
   std::vector<Bytes> frames, expected;
   for (uint32_t word = 0; word < 65536; ++word) {
-    Bytes payload = {static_cast<uint8_t>(word >> 8), static_cast<uint8_t>(word)};
+    Bytes payload = {0x80, 0, static_cast<uint8_t>(word >> 8), static_cast<uint8_t>(word)};
     frames.push_back(FromClient().Payload(payload).Build());
     expected.push_back(AtBridge(payload, port));
   }

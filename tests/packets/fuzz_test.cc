@@ -77,7 +77,7 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
           client(40000).Payload(StunRequest()).Build(),
           client(40000).Vlan(5).Payload(StunRequest("a:b", false)).Build(),
           client(40000).PartialUdpChecksum().Payload(StunRequest()).Build(),
-          client(40001).Payload("media").Build(),
+          client(40001).Payload(kRtp).Build(),
           client(40002).Icmp(3, 4).Quote(quoted).Build(),
           answer.IP(net.bridge, net.nat).Udp(10000, 30000).Build(),
           FragmentOf(large, 0, 400, 1),
@@ -104,7 +104,7 @@ TEST_P(PacketsFuzzed, EveryPacketEndsByNameAndTheCountsAddUp) {
                 frames.size());
       EXPECT_EQ(complaints, harness.Sum(&WorkerCounters::icmp_sent));
       EXPECT_GT(verdicts[Verdict::kDrop], frames.size() / 4);
-      EXPECT_EQ(harness.Send(kWan, client(40000).Payload("still here").Build()).verdict,
+      EXPECT_EQ(harness.Send(kWan, client(40000).Payload(kRtp).Build()).verdict,
                 Verdict::kTransmit);
     }
   }

@@ -133,7 +133,7 @@ TEST_P(PacketsIcmp, ErrorsAboutOthersPacketsAreNamed) {
 
 TEST_P(PacketsIcmp, ErrorsNeitherKeepASessionNorEndIt) {
   harness_.Send(kLan, FromBridge().Payload("answer").Build());
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   uint64_t packets = harness_.Sum(&WorkerCounters::sessions_active);
   for (int i = 0; i < 3; ++i) {
     harness_.Advance(100);
@@ -145,7 +145,7 @@ TEST_P(PacketsIcmp, ErrorsNeitherKeepASessionNorEndIt) {
 
 TEST_P(PacketsIcmp, AnUnconfirmedSessionIsNotConfirmedByErrors) {
   harness_.Send(kLan, ErrorFromBridgeSide(kPortUnreachable));
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   EXPECT_EQ(harness_.Sum(&WorkerCounters::sessions_unconfirmed), 1u);
 }
 

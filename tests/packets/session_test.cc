@@ -24,7 +24,7 @@ Bytes Media(uint16_t port) {
       .Eth(kGateway, kRelayWan)
       .IPv4("203.0.113.7", "198.51.100.10")
       .Udp(port, 10000)
-      .Payload("media")
+      .Payload(kRtp)
       .Build();
 }
 uint16_t NatPort(const Outcome& up) {
@@ -499,7 +499,7 @@ TEST_F(PacketsUnresolved, PacketsWaitAndLeaveInOrder) {
                                    .IPv4("10.8.0.2", "10.8.0.11")
                                    .Udp(port, 10000)
                                    .Ttl(63)
-                                   .Payload("media")
+                                   .Payload(kRtp)
                                    .Build());
   EXPECT_EQ(harness.Sum(&WorkerCounters::held), 0u);
 }

@@ -38,7 +38,7 @@ class PacketsUfrag : public testing::TestWithParam<Mode> {
     return harness_.Send(kWan, FromClient(port).Payload(StunRequest(username)).Build());
   }
   Outcome SendMedia(uint16_t port = 40000) {
-    return harness_.Send(kWan, FromClient(port).Payload("media").Build());
+    return harness_.Send(kWan, FromClient(port).Payload(kRtp).Build());
   }
   Outcome Answer(std::string_view bridge, uint16_t port, std::string_view payload = "answer") {
     Frame frame = Frame().Eth(kBridge, kRelayLan);

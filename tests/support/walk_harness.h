@@ -156,6 +156,7 @@ class WalkHarness {
     bool partial_checksums = false;
     bool verify_udp_checksum = true;
     bool tx_checksum_offload = false;
+    bool charge_requests = true;
     uint16_t nat_first_port = 20000;
     uint16_t nat_last_port = 59999;
   };
@@ -181,7 +182,7 @@ class WalkHarness {
       std::vector<PortTraits> ports;
       for (const Mac& mac : {kRelayWan, kRelayLan}) {
         ports.push_back({mac, true, options.verify_udp_checksum, options.partial_checksums,
-                         options.tx_checksum_offload});
+                         options.tx_checksum_offload, options.charge_requests});
       }
       worker->walk = std::make_unique<Walk>(*worker->shard, steering_, ports, segment_->worker(w),
                                             worker->resolve, buffer_source_);
@@ -394,6 +395,9 @@ class WalkHarness {
   std::vector<std::unique_ptr<OneWorker>> workers_;
   std::vector<std::unique_ptr<Buffer>> buffers_;
 };
+
+// A payload that is media by its first byte.
+inline constexpr std::string_view kRtp = "\x80\x6f rtp";
 
 // A STUN Binding Request with USERNAME and a correct FINGERPRINT, as ICE sends it.
 Bytes StunRequest(std::string_view username = "bridge:client", bool fingerprint = true);

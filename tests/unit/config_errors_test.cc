@@ -48,6 +48,7 @@ limits:
   new_sessions: 900
   new_sessions_per_prefix: 90
   logged_refusals: 5
+  stun_requests_per_source: 9000
 bridges:
   - {name: jvb1, address: 10.8.0.11}
   - {name: jvb2, address: 10.8.0.12, health: "stun:10.8.0.12:3478", drain_state: "http://10.8.0.12:8080/colibri/drain", ufrag_prefix: jvb2/}
@@ -186,7 +187,7 @@ const std::vector<Case>& Cases() {
       {"quarantine: 2m", "quarantine: 2h", "timeouts.quarantine", "got 2h", "2h"},
       {"  sessions_per_source: 1000\n  unconfirmed: 4000\n  hold_packets: 60\n  new_sessions: "
        "900\n  "
-       "new_sessions_per_prefix: 90\n  logged_refusals: 5\n",
+       "new_sessions_per_prefix: 90\n  logged_refusals: 5\n  stun_requests_per_source: 9000\n",
        "  - 5\n", "limits", "got a list", "limits"},
       {"sessions_per_source: 1000", "sessions_per_source: 0", "limits.sessions_per_source", "got 0",
        "0"},
@@ -195,6 +196,9 @@ const std::vector<Case>& Cases() {
       {"new_sessions: 900", "new_sessions: 1000001", "limits.new_sessions", "got 1000001", "1"},
       {"new_sessions_per_prefix: 90", "new_sessions_per_prefix: many",
        "limits.new_sessions_per_prefix", "got \"many\"", "many"},
+      {"stun_requests_per_source: 9000", "stun_requests_per_source: 1000001",
+       "limits.stun_requests_per_source", "got 1000001, expected an integer from 0 to 1000000",
+       "1000001"},
       {"hold_packets: 60", "hold_packets: 4097", "limits.hold_packets", "got 4097", "4097"},
       {"hold_packets: 60", "hold_packet: 60", "limits.hold_packet", "got an unknown key",
        "hold_packet"},

@@ -341,6 +341,7 @@ TEST(ConfigSnapshot, SaysEverything) {
   EXPECT_EQ(snapshot.limits().new_sessions(), 1000u);
   EXPECT_EQ(snapshot.limits().new_sessions_per_prefix(), 500u);
   EXPECT_EQ(snapshot.limits().logged_refusals(), 3u);
+  EXPECT_EQ(snapshot.limits().stun_requests_per_source(), 10000u);
   ASSERT_EQ(snapshot.bridges_size(), 1);
   EXPECT_EQ(snapshot.bridges(0).name(), "jvb1");
   EXPECT_EQ(snapshot.bridges(0).address(), std::string("\x0a\x08\x00\x0b", 4));
@@ -404,13 +405,14 @@ std::vector<std::string> Texts(const google::protobuf::RepeatedPtrField<api::Pre
 
 TEST(ConfigSnapshot, AdmissionOfAListener) {
   std::string text = kText;
-  text += "limits: {new_sessions: 0, new_sessions_per_prefix: 7}\n";
+  text += "limits: {new_sessions: 0, new_sessions_per_prefix: 7, stun_requests_per_source: 8}\n";
   text.replace(text.find("nat: source,"), 12,
                "nat: source, new_sessions: 9, allow: [192.0.2.0/24, \"::/0\"], "
                "deny: [\"2001:db8:6::/48\"],");
   const api::Snapshot snapshot = ToSnapshot(*ParseConfig(text, "t.yaml"), 1);
   EXPECT_EQ(snapshot.limits().new_sessions(), 0u);
   EXPECT_EQ(snapshot.limits().new_sessions_per_prefix(), 7u);
+  EXPECT_EQ(snapshot.limits().stun_requests_per_source(), 8u);
   EXPECT_EQ(snapshot.media(0).new_sessions(), 9u);
   EXPECT_THAT(Texts(snapshot.media(0).allow()), ElementsAre("192.0.2.0/24", "::/0"));
   EXPECT_THAT(Texts(snapshot.media(0).deny()), ElementsAre("2001:db8:6::/48"));

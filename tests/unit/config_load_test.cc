@@ -81,7 +81,7 @@ media:
     allow: [192.0.2.0/24, 0.0.0.0/0]
     new_sessions: 12
 bridges: [{ufrag_prefix: aZ09+/, address: 10.8.0.11, name: b.1}]
-limits: {sessions_per_source: 5, unconfirmed: 6, hold_packets: 7, new_sessions: 0, new_sessions_per_prefix: 9}
+limits: {sessions_per_source: 5, unconfirmed: 6, hold_packets: 7, new_sessions: 0, new_sessions_per_prefix: 9, stun_requests_per_source: 10}
 timeouts: {idle: 1h, unconfirmed: 2m, quarantine: 200s}
 dataplane:
   nat_ports: 30000-30099
@@ -117,7 +117,7 @@ dataplane:
   EXPECT_THAT(media.allow,
               testing::ElementsAre(*Prefix::Parse("192.0.2.0/24"), *Prefix::Parse("0.0.0.0/0")));
   EXPECT_THAT(media.deny, testing::ElementsAre(*Prefix::Parse("2001:db8:6::/48")));
-  EXPECT_EQ(config->limits, (Limits{5, 6, 7, 0, 9}));
+  EXPECT_EQ(config->limits, (Limits{5, 6, 7, 0, 9, 10}));
   EXPECT_EQ(config->timeouts, (Timeouts{seconds(3600), seconds(120), seconds(200)}));
   const Dataplane& dataplane = config->dataplane;
   EXPECT_THAT(dataplane.workers, testing::ElementsAre(3, 2));
