@@ -188,6 +188,27 @@ void AddPorts(Families& families, const CounterTotals& totals) {
   for (const Port& port : totals.ports) up.Add({{"port", port.name}}, port.link_up);
 }
 
+// What the ports' XDP programs have made of packets. A packet that one dropped or passed was never
+// received by the relay.
+void AddXdp(Families& families, const CounterTotals& totals) {
+  Family redirected(families, kCounter, "port_xdp_redirected_packets_total",
+                    "Packets that the port's XDP program gave to the relay.");
+  Family passed(families, kCounter, "port_xdp_passed_packets_total",
+                "Packets that the port's XDP program left to the kernel.");
+  Family dropped(families, kCounter, "port_xdp_dropped_packets_total",
+                 "Packets that the port's XDP program dropped before the relay, by reason; not "
+                 "among received_packets_total nor dropped_packets_total.");
+  for (const auto& port : totals.ports) {
+    if (!port.has_xdp) continue;
+    redirected.Add({{"port", port.name}}, Number(port.xdp_redirected));
+    passed.Add({{"port", port.name}}, Number(port.xdp_passed));
+    for (size_t d = 0; d < kEarlyDropCount; ++d) {
+      dropped.Add({{"port", port.name}, {"reason", std::string(kEarlyDropLabels[d])}},
+                  Number(port.xdp_dropped[d]));
+    }
+  }
+}
+
 // Families for listeners or bridges; `what` is the label and the start of the names.
 void AddTraffic(Families& families, const std::string& what,
                 const std::vector<CounterTotals::Traffic>& items) {
@@ -253,6 +274,7 @@ std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& tot
   AddRelay(families, *totals);
   AddWorkers(families, *totals);
   AddPorts(families, *totals);
+  AddXdp(families, *totals);
   AddTraffic(families, "listener", totals->listeners);
   AddRefused(families, totals->listeners);
   AddTraffic(families, "bridge", totals->bridges);

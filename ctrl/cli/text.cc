@@ -73,6 +73,7 @@ std::string PortsText(const view::Inputs& inputs) {
                {"", Align::kRight},
                {"MISSED", Align::kRight},
                {"NO BUFFER", Align::kRight},
+               {"XDP DROPPED", Align::kRight},
                {"DRIVER, STEERING"}});
   std::map<std::string, std::string> details;
   if (inputs.relay) {
@@ -84,7 +85,8 @@ std::string PortsText(const view::Inputs& inputs) {
   for (const auto& port : inputs.counters->ports) {
     table.Add({port.name, port.link_up ? "up" : "DOWN", Thousands(port.rx_packets),
                Bytes(port.rx_bytes), Thousands(port.tx_packets), Bytes(port.tx_bytes),
-               Thousands(port.missed), Thousands(port.no_buffer), details[port.name]});
+               Thousands(port.missed), Thousands(port.no_buffer),
+               port.has_xdp ? Thousands(view::XdpDropped(port)) : "-", details[port.name]});
   }
   return table.empty() ? "" : "\n" + table.Text();
 }
@@ -192,6 +194,23 @@ std::string StatusText(const view::Inputs& inputs, uint64_t now) {
   return out + PortsText(inputs) + WorkersText(totals) + ListenersText(inputs);
 }
 
+namespace {
+
+// What ports with an XDP program dropped before the relay could receive it.
+std::string EarlyDropsText(const CounterTotals& totals, bool all) {
+  Table table({{"IN XDP"}, {"PORT"}, {"PACKETS", Align::kRight}, {"MEANING"}});
+  for (size_t d = 0; d < kEarlyDropCount; ++d) {
+    const std::string label(kEarlyDropLabels[d]);
+    for (const auto& port : totals.ports) {
+      if (!port.has_xdp || (!all && port.xdp_dropped[d] == 0)) continue;
+      table.Add({label, port.name, Thousands(port.xdp_dropped[d]), view::DropText(label)});
+    }
+  }
+  return table.empty() ? "" : "\n" + table.Text() + "not among the received\n";
+}
+
+}  // namespace
+
 std::string DropsText(const CounterTotals& totals, bool all) {
   Table table({{"REASON"}, {"PACKETS", Align::kRight}, {"MEANING"}});
   for (const auto& drop : totals.drops) {
@@ -207,6 +226,7 @@ std::string DropsText(const CounterTotals& totals, bool all) {
       balance.adds_up()
           ? std::string("adds up")
           : fmt::format("{} on their way through the workers", Thousands(balance.difference())));
+  out += EarlyDropsText(totals, all);
   if (totals.closed) out += fmt::format("the relay with pid {} has ended\n", totals.pid);
   return out;
 }

@@ -1,6 +1,7 @@
 #include "ctrl/view/report.h"
 
 #include <map>
+#include <numeric>
 
 #include <arpa/inet.h>
 #include <nlohmann/json.hpp>
@@ -110,6 +111,16 @@ Json ListenerJson(const CounterTotals::Traffic& traffic,
   return json;
 }
 
+// null: the port has no XDP program.
+Json XdpJson(const CounterTotals::PortTotal& port) {
+  if (!port.has_xdp) return nullptr;
+  Json dropped;
+  for (size_t d = 0; d < kEarlyDropCount; ++d) {
+    dropped[std::string(kEarlyDropLabels[d])] = port.xdp_dropped[d];
+  }
+  return {{"redirected", port.xdp_redirected}, {"passed", port.xdp_passed}, {"dropped", dropped}};
+}
+
 Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStatus>& ctrl) {
   Json workers = Json::array();
   for (const auto& worker : totals.workers) workers.push_back(WorkerJson(worker));
@@ -122,7 +133,8 @@ Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStat
                      {"tx_packets", port.tx_packets},
                      {"tx_bytes", port.tx_bytes},
                      {"missed", port.missed},
-                     {"no_buffer", port.no_buffer}});
+                     {"no_buffer", port.no_buffer},
+                     {"xdp", XdpJson(port)}});
   }
   Json listeners = Json::array();
   for (const auto& listener : totals.listeners) {
@@ -191,6 +203,10 @@ bool AreOf(const CounterTotals& totals, const api::RelayStatus& relay) {
   return relay.forwarding() && !totals.closed && totals.pid == relay.pid();
 }
 
+uint64_t XdpDropped(const CounterTotals::PortTotal& port) {
+  return std::accumulate(port.xdp_dropped.begin(), port.xdp_dropped.end(), uint64_t{0});
+}
+
 std::string DropText(const std::string& label) {
   for (const DropInfo& info : kDropInfo) {
     if (info.label == label) return std::string(info.text);
@@ -252,6 +268,16 @@ std::string DropsJson(const CounterTotals& totals) {
     drops.push_back(
         {{"label", drop.label}, {"packets", drop.packets}, {"text", DropText(drop.label)}});
   }
+  Json xdp_drops = Json::array();
+  for (const auto& port : totals.ports) {
+    for (size_t d = 0; port.has_xdp && d < kEarlyDropCount; ++d) {
+      const std::string label(kEarlyDropLabels[d]);
+      xdp_drops.push_back({{"port", port.name},
+                           {"label", label},
+                           {"packets", port.xdp_dropped[d]},
+                           {"text", DropText(label)}});
+    }
+  }
   Balance balance = BalanceOf(totals);
   Json json = {{"received", balance.received},
                {"forwarded", balance.forwarded},
@@ -261,7 +287,8 @@ std::string DropsJson(const CounterTotals& totals) {
                {"difference", balance.difference()},
                {"adds_up", balance.adds_up()},
                {"final", totals.closed},
-               {"drops", drops}};
+               {"drops", drops},
+               {"xdp_drops", xdp_drops}};
   return Print(json);
 }
 

@@ -45,6 +45,9 @@ Readiness ReadinessOf(const api::CtrlStatus& status);
 // its own as closed, and they stay until the next one forwards.
 bool AreOf(const CounterTotals& totals, const api::RelayStatus& relay);
 
+// What the port's XDP program has dropped, whatever the reason.
+uint64_t XdpDropped(const CounterTotals::PortTotal& port);
+
 // Text for a drop's label, and a stand-in for a label of another version.
 std::string DropText(const std::string& label);
 

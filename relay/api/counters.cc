@@ -97,6 +97,16 @@ CounterTotals::WorkerTotal ReadWorker(const WorkerCounters& from, size_t drop_co
   return to;
 }
 
+void ReadState(const PortState& from, CounterTotals::PortTotal& to) {
+  to.missed = from.missed.Get();
+  to.no_buffer = from.no_buffer.Get();
+  to.link_up = from.link_up.Get() != 0;
+  to.has_xdp = from.has_xdp.Get() != 0;
+  to.xdp_redirected = from.xdp_redirected.Get();
+  to.xdp_passed = from.xdp_passed.Get();
+  for (size_t d = 0; d < kEarlyDropCount; ++d) to.xdp_dropped[d] = from.xdp_dropped[d].Get();
+}
+
 }  // namespace
 
 void CopyName(Name& to, std::string_view from) {
@@ -226,9 +236,7 @@ CounterTotals CounterReader::Read() const {
   }
   for (size_t p = 0; p < totals.ports.size(); ++p) {
     totals.ports[p].name = NameText(header.port_names[p]);
-    totals.ports[p].missed = header.port_state[p].missed.Get();
-    totals.ports[p].no_buffer = header.port_state[p].no_buffer.Get();
-    totals.ports[p].link_up = header.port_state[p].link_up.Get() != 0;
+    ReadState(header.port_state[p], totals.ports[p]);
   }
   for (size_t i = 0; i < totals.listeners.size(); ++i) {
     totals.listeners[i].name = NameText(header.listener_names[i]);

@@ -9,7 +9,8 @@
 //
 // The accounting identity, once traffic is quiet:
 //   received + icmp_sent + fragments_made = forwarded + sum(drops) + held
-// each summed over all workers.
+// each summed over all workers. What an XDP program drops or passes to the kernel was never
+// received: it has counters of its own (PortState).
 #pragma once
 
 #include <array>
@@ -106,11 +107,16 @@ struct alignas(kCacheLine) WorkerCounters {
   TrafficCounters bridges[kMaxBridges];
 };
 
-// What a NIC or socket lost before the relay could receive it. Written by the control thread.
+// What became of packets before the relay could receive them. Written by the control thread, once a
+// second.
 struct PortState {
-  Counter missed;     // receive ring full
-  Counter no_buffer;  // no packet buffer free
-  Counter link_up;    // gauge: 0 or 1
+  Counter missed;          // receive ring full
+  Counter no_buffer;       // no packet buffer free
+  Counter link_up;         // gauge: 0 or 1
+  Counter has_xdp;         // gauge: 0 or 1; 0: the port has no XDP program, and those below stay 0
+  Counter xdp_redirected;  // given to the relay; those missed are among them
+  Counter xdp_passed;      // left to the kernel
+  Counter xdp_dropped[kEarlyDropCount];  // by kEarlyDropLabels
 };
 
 using Name = std::array<char, kNameBytes>;
@@ -152,6 +158,9 @@ struct CounterTotals {
     uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
     uint64_t missed = 0, no_buffer = 0;
     bool link_up = false;
+    bool has_xdp = false;
+    uint64_t xdp_redirected = 0, xdp_passed = 0;
+    std::array<uint64_t, kEarlyDropCount> xdp_dropped{};
   };
   struct DropTotal {
     std::string label;

@@ -1,4 +1,4 @@
-// The names of all drops, from relay/drops.def.
+// The names of all drops, from relay/drops.def, and of the XDP program's, from bpf/early_drops.def.
 #pragma once
 
 #include <array>
@@ -28,6 +28,15 @@ inline constexpr DropInfo kDropInfo[] = {
 };
 
 inline constexpr size_t kDropCount = sizeof(kDropInfo) / sizeof(kDropInfo[0]);
+
+// What the XDP program drops: labels that are among those above.
+inline constexpr std::string_view kEarlyDropLabels[] = {
+#define BH_EARLY_DROP(identifier, label) label,
+#include "bpf/early_drops.def"
+#undef BH_EARLY_DROP
+};
+
+inline constexpr size_t kEarlyDropCount = sizeof(kEarlyDropLabels) / sizeof(kEarlyDropLabels[0]);
 
 constexpr size_t DropIndex(Drop drop) {
   return static_cast<size_t>(drop) - 1;

@@ -48,6 +48,11 @@ TEST(AdminMetrics, EveryDropReasonAndLabel) {
   (*segment)->worker(1).listeners[0].refused_ufrag.Add(1);
   (*segment)->worker(1).sessions_displaced.Add(6);
 
+  header.port_state[0].has_xdp.Set(1);
+  header.port_state[0].xdp_redirected.Set(30);
+  header.port_state[0].xdp_passed.Set(31);
+  header.port_state[0].xdp_dropped[1].Set(32);
+
   CounterSource source(path);
   StatusBoard board;
   std::string text = Metrics(source, board).Text();
@@ -67,6 +72,10 @@ TEST(AdminMetrics, EveryDropReasonAndLabel) {
   for (const char* line :
        {"bridgehead_listener_refused_packets_total{listener=\"meet \\\"quoted\\\"\\\\\"} 11\n",
         "bridgehead_listener_refused_ufrag_packets_total{listener=\"meet \\\"quoted\\\"\\\\\"} 1\n",
+        "bridgehead_port_xdp_redirected_packets_total{port=\"wan\"} 30\n",
+        "bridgehead_port_xdp_passed_packets_total{port=\"wan\"} 31\n",
+        "bridgehead_port_xdp_dropped_packets_total{port=\"wan\",reason=\"denied\"} 0\n",
+        "bridgehead_port_xdp_dropped_packets_total{port=\"wan\",reason=\"not_media\"} 32\n",
         "bridgehead_sessions_displaced_total{worker=\"0\"} 0\n",
         "bridgehead_sessions_displaced_total{worker=\"1\"} 6\n"}) {
     EXPECT_THAT(text, HasSubstr(line));

@@ -46,7 +46,19 @@ TEST_F(Api, CountersAddUpOverWorkers) {
   (*segment)->header().bridge_count.Set(1);
   CopyName((*segment)->header().port_names[1], "lan");
   (*segment)->header().port_count.Set(2);
+  PortState& lan = (*segment)->header().port_state[1];
+  lan.has_xdp.Set(1);
+  lan.xdp_redirected.Set(21);
+  lan.xdp_passed.Set(4);
+  for (size_t d = 0; d < kEarlyDropCount; ++d) lan.xdp_dropped[d].Set(100 + d);
   CounterTotals totals = (*reader)->Read();
+  EXPECT_FALSE(totals.ports[0].has_xdp);
+  EXPECT_TRUE(totals.ports[1].has_xdp);
+  EXPECT_EQ(totals.ports[1].xdp_redirected, 21u);
+  EXPECT_EQ(totals.ports[1].xdp_passed, 4u);
+  for (size_t d = 0; d < kEarlyDropCount; ++d) {
+    EXPECT_EQ(totals.ports[1].xdp_dropped[d], 100 + d);
+  }
   EXPECT_EQ(totals.total.received, 21u);
   EXPECT_EQ(totals.total.forwarded, 14u);
   EXPECT_EQ(totals.total.dropped, 7u);

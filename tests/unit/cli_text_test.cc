@@ -97,6 +97,30 @@ TEST(CliText, DropsAddUp) {
   EXPECT_THAT(DropsText(totals, false), HasSubstr("3 on their way"));
 }
 
+TEST(CliText, DropsOfTheXdpProgramsAreNotAmongTheReceived) {
+  CounterTotals totals = MakeTotals();
+  EXPECT_THAT(DropsText(totals, true), Not(HasSubstr("IN XDP")));  // no port has one
+  CounterTotals::PortTotal lan;
+  lan.name = "lan";
+  lan.has_xdp = totals.ports[0].has_xdp = true;
+  totals.ports[0].xdp_dropped = {1200, 0, 3};
+  totals.ports.push_back(lan);
+  const std::string text = DropsText(totals, false);
+  EXPECT_THAT(text, HasSubstr("received 10,000 = forwarded 9,980 + dropped 18 + held 2: adds up"));
+  EXPECT_THAT(text, HasSubstr("\ndenied     wan     1,200  the access list of the listener"));
+  EXPECT_THAT(text, HasSubstr("\nstun_rate  wan         3  this source address sends"));
+  EXPECT_THAT(text, HasSubstr("\nnot among the received\n"));
+  EXPECT_THAT(text, Not(HasSubstr("not_media")));
+  EXPECT_THAT(text, Not(HasSubstr("lan")));
+  EXPECT_THAT(DropsText(totals, true), HasSubstr("\nnot_media  lan         0  to a media"));
+  auto json = nlohmann::json::parse(view::DropsJson(totals));
+  ASSERT_EQ(json["xdp_drops"].size(), 2 * kEarlyDropCount);
+  EXPECT_EQ(json["xdp_drops"][0]["port"], "wan");
+  EXPECT_EQ(json["xdp_drops"][0]["label"], "denied");
+  EXPECT_EQ(json["xdp_drops"][0]["packets"], 1200);
+  EXPECT_EQ(json["dropped"], 18);
+}
+
 TEST(CliText, DropsJsonHasEveryReason) {
   auto json = nlohmann::json::parse(view::DropsJson(MakeTotals()));
   EXPECT_EQ(json["drops"].size(), kDropCount);

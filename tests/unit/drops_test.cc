@@ -37,5 +37,12 @@ TEST(Drops, LabelsAreDistinctAndFitForMetrics) {
   }
 }
 
+// What the XDP program drops, the relay drops by the same name where there is no such program.
+TEST(Drops, EarlyDropsAreAmongTheRelays) {
+  std::set<std::string_view> labels;
+  for (const DropInfo& info : kDropInfo) labels.insert(info.label);
+  for (std::string_view label : kEarlyDropLabels) EXPECT_EQ(labels.erase(label), 1u) << label;
+}
+
 }  // namespace
 }  // namespace bridgehead
