@@ -8,12 +8,12 @@
 
 #include "shared.h"
 
-/* Which addresses are ours, on which side; the value is the address's row in steer_ports. */
+/* Which addresses are ours, on which side. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, BH_STEER_MAX_RULES);
   __type(key, struct bh_steer_key);
-  __type(value, __u32);
+  __type(value, struct bh_steer_rule);
 } steer_rules SEC(".maps");
 
 /* Which ports of such an address are ours. */
@@ -23,6 +23,32 @@ struct {
   __type(key, __u32);
   __type(value, struct bh_steer_ports);
 } steer_ports SEC(".maps");
+
+/* What listeners take at their ports. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 2 * BH_STEER_MAX_GUARDS);
+  __type(key, __u32);
+  __type(value, struct bh_steer_guard);
+} steer_guards SEC(".maps");
+
+/* Their access lists. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(max_entries, BH_STEER_MAX_PREFIXES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct bh_access_key);
+  __type(value, __u8);
+} steer_access SEC(".maps");
+
+/* How much each source has asked for. A source that is pushed out by newer ones begins anew with a
+ * full bucket: a flood from forged sources can give it another burst, and never take one away. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, BH_STEER_MAX_SOURCES);
+  __type(key, struct bh_source_key);
+  __type(value, struct bh_source_bucket);
+} steer_sources SEC(".maps");
 
 /* The relay's sockets, by receive queue of the interface. */
 struct {

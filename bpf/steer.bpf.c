@@ -1,4 +1,4 @@
-/* Which packets of a shared interface belong to the relay.
+/* Which packets of a shared interface belong to the relay, and which of those not even it wants.
  *
  * Redirects to the relay's AF_XDP sockets exactly
  *   - UDP whose destination is a DESTINATION rule, whose source is a SOURCE rule, or whose source
@@ -6,8 +6,11 @@
  *   - ICMP errors about such UDP, seen from the other side: the quoted packet is one that the relay
  *     sent, so source and destination have changed places.
  * All else goes on to the kernel, and so does whatever is too short to tell: ssh, ARP, routing and
- * TCP never notice. The relay checks everything again and names what it drops; this program only
- * has to be right about whose a packet is.
+ * TCP never notice. The relay checks everything again and names what it drops.
+ *
+ * Of UDP to a listener, what the listener's guard refuses is dropped here, counted by reason: a
+ * denied source, what can not be media, and STUN requests of a source that sends too many. This is
+ * the first line of defence only: in doubt a packet goes on to the relay.
  *
  * A parser takes a cursor, looks only at bytes it has checked to be there, and moves the cursor
  * past them. Addresses become 16 bytes at once (IPv4 mapped), so that rules know no family.
@@ -22,6 +25,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "demux.h"
 #include "maps.h"
 #include "shared.h"
 
@@ -45,6 +49,13 @@ struct icmp_header {
   __u8 code;
   __be16 checksum;
   __be32 rest;
+};
+
+/* RFC 8489 section 5: how a STUN message begins. */
+struct stun_start {
+  __be16 type;
+  __be16 length;
+  __be32 cookie;
 };
 
 struct address {
@@ -117,15 +128,20 @@ BH_INLINE int parse_ipv6(struct cursor* c, struct ip_packet* out) {
   return 1;
 }
 
-BH_INLINE int matches(__u32 side, const struct address* address, __be16 wire_port) {
+/* Fills in the rule that holds this port; 0: there is none. */
+BH_INLINE int find_rule(__u32 side, const struct address* address, __be16 wire_port,
+                        struct bh_steer_rule* rule) {
   struct bh_steer_key key = {.side = side};
   __builtin_memcpy(key.address, address, sizeof(*address));
 
-  __u32* row = bpf_map_lookup_elem(&steer_rules, &key);
-  if (!row) {
+  const void* found = bpf_map_lookup_elem(&steer_rules, &key);
+  if (!found) {
     return 0;
   }
-  struct bh_steer_ports* ports = bpf_map_lookup_elem(&steer_ports, row);
+  /* In one piece: the element may get another value at any time. */
+  const __u64 value = *(const volatile __u64*)found;
+  __builtin_memcpy(rule, &value, sizeof(*rule));
+  struct bh_steer_ports* ports = bpf_map_lookup_elem(&steer_ports, &rule->row);
   if (!ports) {
     return 0;
   }
@@ -133,14 +149,113 @@ BH_INLINE int matches(__u32 side, const struct address* address, __be16 wire_por
   return ports->bits[port / 64] >> (port % 64) & 1;
 }
 
-BH_INLINE int udp_is_ours(struct cursor* c, const struct ip_packet* ip) {
-  struct udphdr* udp = take(c, sizeof(*udp));
-  if (!udp) {
+BH_INLINE int matches(__u32 side, const struct address* address, __be16 wire_port) {
+  struct bh_steer_rule rule;
+  return find_rule(side, address, wire_port, &rule);
+}
+
+/* The first of the rule's guards that holds the port, or NULL. */
+BH_INLINE const struct bh_steer_guard* find_guard(const struct bh_steer_rule* rule, __u16 port) {
+#pragma clang loop unroll(disable)
+  for (__u32 i = 0; i < BH_STEER_MAX_GUARDS; ++i) {
+    if (i >= rule->guards) {
+      return NULL;
+    }
+    __u32 at = rule->first_guard + i;
+    const struct bh_steer_guard* guard = bpf_map_lookup_elem(&steer_guards, &at);
+    if (!guard) {
+      return NULL;
+    }
+    if (port >= guard->first_port && port <= guard->last_port) {
+      return guard;
+    }
+  }
+  return NULL;
+}
+
+/* By the longest prefix of the list that holds the source. */
+BH_INLINE int is_denied(__u32 list, const struct address* source) {
+  struct bh_access_key key = {.prefix_bits = 32 + 128, .list = list};
+  __builtin_memcpy(key.address, source, sizeof(*source));
+  const __u8* allowed = bpf_map_lookup_elem(&steer_access, &key);
+  return allowed && !*allowed;
+}
+
+/* Charges one request to the source, or says that it has sent too many.
+ *
+ * Two CPUs that charge one source in the same moment may read the same time, and then one charge
+ * is lost: a source gets away with at most one request for each other CPU at each such moment. No
+ * source ever gets less than its rate. Times are nanoseconds since boot: their sums do not overflow
+ * in 500 years. */
+BH_INLINE int asks_too_often(const struct bh_steer_guard* guard, const struct address* source) {
+  struct bh_source_key key;
+  __builtin_memcpy(&key, source, sizeof(key));
+  if (key.high != 0) { /* IPv6: an IPv4 address begins with ten bytes of zeros */
+    key.low = 0;
+  }
+  const __u64 now = bpf_ktime_get_ns();
+  struct bh_source_bucket* bucket = bpf_map_lookup_elem(&steer_sources, &key);
+  if (!bucket) {
+    struct bh_source_bucket first = {.full_at = now + guard->request_interval};
+    /* It fails only where the kernel finds no memory at the moment: not charged then. */
+    bpf_map_update_elem(&steer_sources, &key, &first, BPF_ANY);
     return 0;
   }
-  return matches(BH_STEER_DESTINATION, &ip->destination, udp->dest) ||
-         matches(BH_STEER_SOURCE, &ip->source, udp->source) ||
-         matches(BH_STEER_OUTBOUND, &ip->source, udp->dest);
+  __u64 full_at = bucket->full_at;
+  if (full_at < now) {
+    full_at = now;
+  }
+  if (full_at + guard->request_interval > now + guard->request_burst) {
+    return 1;
+  }
+  bucket->full_at = full_at + guard->request_interval;
+  return 0;
+}
+
+/* Of a datagram to a listener that takes media, `c` behind its UDP header. */
+BH_INLINE __u32 fate_of_media(struct cursor* c, const struct ip_packet* ip,
+                              const struct udphdr* udp, const struct bh_steer_guard* guard) {
+  /* The UDP header says where the payload ends: a short frame is padded. */
+  const __u16 bytes = bpf_ntohs(udp->len);
+  struct cursor payload = *c;
+  const __u8* first = take(&payload, sizeof(*first));
+  if (!first || bytes <= sizeof(*udp)) {
+    return BH_STEER_REDIRECTED; /* empty or cut short: the relay has names for it */
+  }
+  if (!bh_may_be_media(*first)) {
+    return BH_STEER_NOT_MEDIA;
+  }
+  const struct stun_start* stun = take(c, sizeof(*stun));
+  if (!stun || bytes < sizeof(*udp) + BH_STUN_HEADER_BYTES ||
+      stun->type != bpf_htons(BH_STUN_BINDING_REQUEST) ||
+      stun->cookie != bpf_htonl(BH_STUN_MAGIC_COOKIE)) {
+    return BH_STEER_REDIRECTED;
+  }
+  return guard->request_interval != 0 && asks_too_often(guard, &ip->source) ? BH_STEER_STUN_RATE
+                                                                            : BH_STEER_REDIRECTED;
+}
+
+/* What becomes of a packet, as the counter that it is counted by (enum bh_steer_counter). */
+BH_INLINE __u32 fate_of_udp(struct cursor* c, const struct ip_packet* ip) {
+  const struct udphdr* udp = take(c, sizeof(*udp));
+  if (!udp) {
+    return BH_STEER_PASSED;
+  }
+  struct bh_steer_rule rule;
+  if (!find_rule(BH_STEER_DESTINATION, &ip->destination, udp->dest, &rule)) {
+    return matches(BH_STEER_SOURCE, &ip->source, udp->source) ||
+                   matches(BH_STEER_OUTBOUND, &ip->source, udp->dest)
+               ? BH_STEER_REDIRECTED
+               : BH_STEER_PASSED;
+  }
+  const struct bh_steer_guard* guard = find_guard(&rule, bpf_ntohs(udp->dest));
+  if (!guard) {
+    return BH_STEER_REDIRECTED;
+  }
+  if (guard->list != 0 && is_denied(guard->list, &ip->source)) {
+    return BH_STEER_DENIED;
+  }
+  return guard->media ? fate_of_media(c, ip, udp, guard) : BH_STEER_REDIRECTED;
 }
 
 /* What an ICMP error quotes of the packet it is about: was it one that the relay sent? */
@@ -186,44 +301,48 @@ BH_INLINE int icmpv6_is_ours(struct cursor* c) {
   return parse_ipv6(c, &quoted) && quoted_is_ours(c, &quoted);
 }
 
-BH_INLINE int ipv4_is_ours(struct cursor* c) {
+BH_INLINE __u32 fate_of_error(int is_ours) {
+  return is_ours ? BH_STEER_REDIRECTED : BH_STEER_PASSED;
+}
+
+BH_INLINE __u32 fate_of_ipv4(struct cursor* c) {
   struct ip_packet ip;
   if (!parse_ipv4(c, &ip)) {
-    return 0;
+    return BH_STEER_PASSED;
   }
   switch (ip.protocol) {
     case IPPROTO_UDP:
-      return udp_is_ours(c, &ip);
+      return fate_of_udp(c, &ip);
     case IPPROTO_ICMP:
-      return icmp_is_ours(c);
+      return fate_of_error(icmp_is_ours(c));
     default:
-      return 0;
+      return BH_STEER_PASSED;
   }
 }
 
-BH_INLINE int ipv6_is_ours(struct cursor* c) {
+BH_INLINE __u32 fate_of_ipv6(struct cursor* c) {
   struct ip_packet ip;
   if (!parse_ipv6(c, &ip)) {
-    return 0;
+    return BH_STEER_PASSED;
   }
   switch (ip.protocol) {
     case IPPROTO_UDP:
-      return udp_is_ours(c, &ip);
+      return fate_of_udp(c, &ip);
     case IPPROTO_ICMPV6:
-      return icmpv6_is_ours(c);
+      return fate_of_error(icmpv6_is_ours(c));
     default:
-      return 0;
+      return BH_STEER_PASSED;
   }
 }
 
-BH_INLINE int is_ours(struct cursor* c) {
+BH_INLINE __u32 fate_of(struct cursor* c) {
   switch (parse_ethernet(c)) {
     case bpf_htons(ETH_P_IP):
-      return ipv4_is_ours(c);
+      return fate_of_ipv4(c);
     case bpf_htons(ETH_P_IPV6):
-      return ipv6_is_ours(c);
+      return fate_of_ipv6(c);
     default:
-      return 0;
+      return BH_STEER_PASSED;
   }
 }
 
@@ -238,14 +357,18 @@ SEC("xdp")
 int bh_steer(struct xdp_md* ctx) {
   struct cursor c = {.at = (void*)(long)ctx->data, .end = (void*)(long)ctx->data_end};
 
-  if (!is_ours(&c)) {
-    count(BH_STEER_PASSED);
-    return XDP_PASS;
+  const __u32 fate = fate_of(&c);
+  count(fate);
+  switch (fate) {
+    case BH_STEER_PASSED:
+      return XDP_PASS;
+    case BH_STEER_REDIRECTED:
+      /* XDP_PASS: without a socket on this queue the packet is the kernel's, not lost. The relay
+       * sees to it at start that every queue of the interface has one. */
+      return bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
+    default:
+      return XDP_DROP;
   }
-  count(BH_STEER_REDIRECTED);
-  /* XDP_PASS: without a socket on this queue the packet is the kernel's, not lost. The relay sees
-   * to it at start that every queue of the interface has one. */
-  return bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
 }
 
 char LICENSE[] SEC("license") = "Apache-2.0";

@@ -14,6 +14,7 @@
 #include "fmt/ranges.h"
 #include "relay/api/fixed.h"
 #include "relay/api/log.h"
+#include "relay/guards.h"
 #include "relay/port/spread.h"
 #include "relay/walk/address_bytes.h"
 
@@ -284,31 +285,9 @@ absl::Status DataPlane::Install(const api::Snapshot& message, std::span<const Li
 }
 
 absl::Status DataPlane::SetSteerRules(const Snapshot& snapshot) {
-  std::vector<port::SteerRule> rules;
-  using Side = port::SteerRule::Side;
-  for (const Listener& listener : snapshot.listeners) {
-    rules.push_back(
-        {Side::kDestination, listener.address.bytes, listener.first_port, listener.last_port});
-    if (listener.source_nat) continue;
-    for (const ListenerBridge& bridge : listener.bridges) {
-      rules.push_back({Side::kSource, bridge.address.bytes, listener.bridge_first_port,
-                       listener.BridgePort(listener.last_port)});
-    }
-  }
   auto nat_addresses = builder_.NatAddresses(message_);
   if (!nat_addresses.ok()) return nat_addresses.status();
-  for (const NatAddress& nat : *nat_addresses) {
-    rules.push_back(
-        {Side::kDestination, nat.address.bytes, snapshot.nat_first_port, snapshot.nat_last_port});
-  }
-  if (snapshot.outbound) {
-    for (const ListenerBridge& bridge : snapshot.outbound->bridges) {
-      for (const Outbound::Ports& range : snapshot.outbound->ports) {
-        rules.push_back({Side::kOutbound, bridge.address.bytes, range.first, range.last});
-      }
-    }
-  }
-  return ports_->SetSteerRules(rules);
+  return ports_->SetSteerRules(SteerRulesOf(snapshot, *nat_addresses));
 }
 
 void DataPlane::PublishNames() {
@@ -382,6 +361,12 @@ void DataPlane::UpdatePortState() {
     state.missed.Set(losses.missed);
     state.no_buffer.Set(losses.no_buffer);
     state.link_up.Set(losses.link_up ? 1 : 0);
+    if (auto counts = ports_->ReadSteerCounts(p)) {
+      state.has_xdp.Set(1);
+      state.xdp_redirected.Set(counts->redirected);
+      state.xdp_passed.Set(counts->passed);
+      for (size_t d = 0; d < kEarlyDropCount; ++d) state.xdp_dropped[d].Set(counts->dropped[d]);
+    }
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -47,6 +49,14 @@ class PrefixTable {
     }
   }
 
+  // visit(prefix, length, value), in no order.
+  template <class Visit>
+  void ForEachPrefix(Visit&& visit) const {
+    for (size_t length = 0; length < tables_.size(); ++length) {
+      for (const auto& [prefix, value] : tables_[length]) visit(AddressOf(prefix), length, value);
+    }
+  }
+
   bool operator==(const PrefixTable& other) const { return tables_ == other.tables_; }
 
  private:
@@ -61,6 +71,16 @@ class PrefixTable {
   static Prefix PrefixOf(const Ipv6Address& address, size_t length) {
     return {__builtin_bswap64(address.High()) & Mask(length),
             __builtin_bswap64(address.Low()) & Mask(length < 64 ? 0 : length - 64)};
+  }
+  static Address AddressOf(const Prefix& prefix) {
+    if constexpr (std::is_same_v<Address, be32>) {
+      return be32::FromHost(static_cast<uint32_t>(prefix.second));
+    } else {
+      Address address;
+      const uint64_t halves[] = {__builtin_bswap64(prefix.first), __builtin_bswap64(prefix.second)};
+      memcpy(address.bytes.data(), halves, sizeof(halves));
+      return address;
+    }
   }
 
   std::array<absl::flat_hash_map<Prefix, Value>, kBits + 1> tables_;  // by prefix length
@@ -82,6 +102,14 @@ class AnyPrefixTable {
   void ForEach(Visit&& visit) const {
     v4_.ForEach(visit);
     v6_.ForEach(visit);
+  }
+  // visit(prefix, bits, value), in no order: IPv4 mapped, its lengths are 96 more.
+  template <class Visit>
+  void ForEachPrefix(Visit&& visit) const {
+    v4_.ForEachPrefix([&](be32 prefix, size_t length, const Value& value) {
+      visit(Ipv6Address::Mapped(prefix), 96 + length, value);
+    });
+    v6_.ForEachPrefix(visit);
   }
   bool operator==(const AnyPrefixTable& other) const = default;
 

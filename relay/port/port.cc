@@ -63,6 +63,7 @@ struct PortSet::State {
   PoolLayout layout;
   std::vector<Entry> entries;
   std::vector<OpenPort> ports;
+  SteerLists steer_lists;
   rte_mempool* pool = nullptr;
   bool eal_started = false;
 };
@@ -298,7 +299,7 @@ bool PortSet::hugepages() const {
 }
 
 absl::Status PortSet::SetSteerRules(std::span<const SteerRule> rules) {
-  const absl::StatusOr<SteerTable> table = BuildSteerTable(rules);
+  const absl::StatusOr<SteerTable> table = BuildSteerTable(rules, state_->steer_lists);
   if (!table.ok()) {
     return table.status();
   }
@@ -323,6 +324,14 @@ PortLosses PortSet::ReadLosses(size_t port) const {
     out.link_up = entry.af_xdp->LinkUp();
   }
   return out;
+}
+
+std::optional<SteerCounts> PortSet::ReadSteerCounts(size_t port) const {
+  const State::Entry& entry = state_->entries.at(port);
+  if (!entry.af_xdp) {
+    return std::nullopt;
+  }
+  return entry.af_xdp->ReadSteerCounts();
 }
 
 absl::Status PortSet::StillOpen() const {

@@ -12,13 +12,17 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "relay/walk/drop.h"
 
 struct rte_mempool;
 
@@ -47,6 +51,19 @@ struct OpenPort {
   std::array<uint8_t, 6> mac{};
 };
 
+// What a listener's access list says of addresses: allowed or not, by prefix length and prefix, and
+// the longest one decides. IPv4 mapped, its lengths are 96 more. Length 0 and ::ffff:0:0/96 are
+// there always, for the addresses of either family that no other one holds.
+using SteerList = std::map<std::pair<uint8_t, std::array<uint8_t, 16>>, bool>;
+
+// What a listener refuses, so that the XDP program can refuse it before the relay sees it. The
+// relay holds the same rules.
+struct SteerGuard {
+  std::shared_ptr<const SteerList> list = nullptr;  // null: takes every source
+  bool media = false;                               // takes only what can be media, see bpf/demux.h
+  uint32_t requests_per_source = 0;  // STUN requests per second, where media; 0: no limit
+};
+
 // UDP that belongs to the relay and not to the kernel. DESTINATION: packets to a listener, or to a
 // NAT address and its NAT ports. SOURCE: packets from a bridge, in destination NAT. OUTBOUND:
 // packets from a bridge to these ports of anybody.
@@ -56,7 +73,16 @@ struct SteerRule {
   std::array<uint8_t, 16> address{};  // network order; IPv4 as ::ffff:a.b.c.d
   uint16_t first_port = 0;            // host order, first_port <= last_port
   uint16_t last_port = 0;
-  bool operator==(const SteerRule&) const = default;
+  // Of listeners. Where the rules of two hold a port, the first one's.
+  std::optional<SteerGuard> guard = std::nullopt;
+};
+
+// What the XDP program of a port has made of packets, since it was opened. None of these but the
+// redirected ones ever reach the relay.
+struct SteerCounts {
+  uint64_t redirected = 0;  // given to the relay, missed ones included
+  uint64_t passed = 0;      // left to the kernel
+  std::array<uint64_t, kEarlyDropCount> dropped{};
 };
 
 // What a port lost before the relay could receive it, since it was opened.
@@ -93,10 +119,13 @@ class PortSet {
   bool hugepages() const;     // false: ordinary pages, more TLB misses
 
   // Replaces the rules of every device: port. A packet that old and new rules both match is matched
-  // at every moment in between. Ports by vdev: have no rules and receive everything.
+  // at every moment in between, and what the guards of both let in is not dropped. Ports by vdev:
+  // have no rules and receive everything.
   absl::Status SetSteerRules(std::span<const SteerRule> rules);
 
   PortLosses ReadLosses(size_t port) const;  // index into ports()
+  // Nothing for a port without an XDP program.
+  std::optional<SteerCounts> ReadSteerCounts(size_t port) const;
   // Error: a port's interface is gone, or its XDP program: see AfXdpPort::StillOpen.
   absl::Status StillOpen() const;
 

@@ -1,7 +1,9 @@
 #include "relay/port/steer_maps.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -50,7 +52,25 @@ absl::StatusOr<AttachedProgram> QueryAttached(unsigned ifindex) {
   return out;
 }
 
+bh_access_key AccessKey(uint32_t number, const SteerList::key_type& prefix) {
+  bh_access_key key{};
+  key.prefix_bits = 32 + prefix.first;
+  key.list = number;
+  std::copy(prefix.second.begin(), prefix.second.end(), key.address);
+  return key;
+}
+
+static_assert(BH_STEER_COUNTERS == BH_STEER_PASSED + 1 + kEarlyDropCount);
+
 }  // namespace
+
+const std::array<SteerMaps::Wanted, SteerMaps::kMaps> SteerMaps::kWanted = {{
+    {BH_STEER_RULES_MAP, sizeof(bh_steer_rule)},
+    {BH_STEER_PORTS_MAP, sizeof(bh_steer_ports)},
+    {BH_STEER_GUARDS_MAP, sizeof(bh_steer_guard)},
+    {BH_STEER_ACCESS_MAP, sizeof(uint8_t)},
+    {BH_STEER_COUNTERS_MAP, sizeof(uint64_t)},
+}};
 
 absl::StatusOr<uint32_t> QueryProgramId(unsigned ifindex) {
   const absl::StatusOr<AttachedProgram> attached = QueryAttached(ifindex);
@@ -112,56 +132,91 @@ absl::StatusOr<SteerMaps> SteerMaps::Find(unsigned ifindex) {
     if (map.get() < 0 || bpf_obj_get_info_by_fd(map.get(), &map_info, &map_size) != 0) {
       return SystemError(fmt::format("reading BPF map {}", id), errno);
     }
-    if (std::strcmp(map_info.name, BH_STEER_RULES_MAP) == 0 &&
-        map_info.key_size == sizeof(bh_steer_key)) {
-      maps.rules_fd_ = map.release();
-    } else if (std::strcmp(map_info.name, BH_STEER_PORTS_MAP) == 0 &&
-               map_info.value_size == sizeof(bh_steer_ports)) {
-      maps.ports_fd_ = map.release();
+    for (size_t m = 0; m < kMaps; ++m) {
+      if (std::strcmp(map_info.name, kWanted[m].name) == 0 &&
+          map_info.value_size == kWanted[m].value_bytes && maps.fds_[m] < 0) {
+        maps.fds_[m] = map.release();
+        break;
+      }
     }
   }
-  if (maps.rules_fd_ < 0 || maps.ports_fd_ < 0) {
-    return absl::FailedPreconditionError(fmt::format(
-        "XDP program \"{}\" has no maps {} and {} of this version; use the steer.bpf.o that was "
-        "built with this relay",
-        attached->name, BH_STEER_RULES_MAP, BH_STEER_PORTS_MAP));
+  for (size_t m = 0; m < kMaps; ++m) {
+    if (maps.fds_[m] < 0) {
+      return absl::FailedPreconditionError(
+          fmt::format("XDP program \"{}\" has no map {} of this version; use the steer.bpf.o that "
+                      "was built with this relay",
+                      attached->name, kWanted[m].name));
+    }
   }
   return maps;
 }
 
-SteerMaps::SteerMaps(SteerMaps&& other) noexcept
-    : rules_fd_(std::exchange(other.rules_fd_, -1)),
-      ports_fd_(std::exchange(other.ports_fd_, -1)),
-      rows_(std::move(other.rows_)) {}
+SteerMaps::SteerMaps(SteerMaps&& other) noexcept : fds_(other.fds_), rows_(std::move(other.rows_)) {
+  other.fds_.fill(-1);
+}
 
 SteerMaps& SteerMaps::operator=(SteerMaps&& other) noexcept {
-  std::swap(rules_fd_, other.rules_fd_);
-  std::swap(ports_fd_, other.ports_fd_);
+  std::swap(fds_, other.fds_);
   std::swap(rows_, other.rows_);
   return *this;
 }
 
 SteerMaps::~SteerMaps() {
-  for (const int fd : {rules_fd_, ports_fd_}) {
+  for (const int fd : fds_) {
     if (fd >= 0) {
       close(fd);
     }
   }
 }
 
-absl::Status SteerMaps::Put(const SteerChange::Put& put) {
-  // Ports before the key: a key is never seen with the ports of the row's former owner.
-  if (bpf_map_update_elem(ports_fd_, &put.row, put.ports.get(), BPF_ANY) != 0) {
-    return SystemError("writing steering ports", errno);
-  }
-  if (put.add_key && bpf_map_update_elem(rules_fd_, &put.key, &put.row, BPF_ANY) != 0) {
-    return SystemError("writing a steering rule", errno);
+absl::Status SteerMaps::Update(Map map, const void* key, const void* value, const char* what) {
+  if (bpf_map_update_elem(fds_[map], key, value, BPF_ANY) != 0) {
+    return SystemError(what, errno);
   }
   return absl::OkStatus();
 }
 
+absl::Status SteerMaps::AddList(uint32_t number, const SteerList& list) {
+  for (const auto& [prefix, allowed] : list) {
+    const bh_access_key key = AccessKey(number, prefix);
+    const uint8_t value = allowed ? 1 : 0;
+    absl::Status status = Update(kAccess, &key, &value, "writing an access list");
+    if (!status.ok()) {
+      // Half a list could deny what the whole one allows; one without entries denies nothing.
+      status.Update(ForgetList(number, list));
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The shortest prefixes first, which is the order of the list: a packet that still asks for it
+// never falls back from its own prefix to a shorter one that says something else.
+absl::Status SteerMaps::ForgetList(uint32_t number, const SteerList& list) {
+  absl::Status status;
+  for (const auto& [prefix, allowed] : list) {
+    const bh_access_key key = AccessKey(number, prefix);
+    if (bpf_map_delete_elem(fds_[kAccess], &key) != 0 && errno != ENOENT) {
+      status.Update(SystemError("removing an access list", errno));
+    }
+  }
+  return status;
+}
+
+absl::Status SteerMaps::Put(const SteerChange::Put& put) {
+  // Ports before the key: a key is never seen with the ports of the row's former owner.
+  absl::Status status;
+  if (put.ports) {
+    status = Update(kPorts, &put.rule.row, put.ports.get(), "writing steering ports");
+  }
+  if (status.ok() && put.write_rule) {
+    status = Update(kRules, &put.key, &put.rule, "writing a steering rule");
+  }
+  return status;
+}
+
 absl::Status SteerMaps::Remove(const bh_steer_key& key) {
-  if (bpf_map_delete_elem(rules_fd_, &key) != 0 && errno != ENOENT) {
+  if (bpf_map_delete_elem(fds_[kRules], &key) != 0 && errno != ENOENT) {
     return SystemError("removing a steering rule", errno);
   }
   return absl::OkStatus();
@@ -175,6 +230,12 @@ absl::Status SteerMaps::Apply(const SteerTable& table) {
       status.Update(Remove(key));
     }
   };
+  for (const auto& [number, list] : change.lists) {
+    status.Update(AddList(number, *list));
+  }
+  for (const auto& [at, guard] : change.guards) {
+    status.Update(Update(kGuards, &at, &guard, "writing a listener's guard"));
+  }
   if (change.remove_first) {
     remove_all();
   }
@@ -184,7 +245,27 @@ absl::Status SteerMaps::Apply(const SteerTable& table) {
   if (!change.remove_first) {
     remove_all();
   }
+  for (const auto& [number, list] : change.forgotten) {
+    status.Update(ForgetList(number, *list));
+  }
   return status;
+}
+
+SteerCounts SteerMaps::ReadCounts() const {
+  SteerCounts out;
+  std::vector<uint64_t> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
+  const auto sum = [&](uint32_t counter) {
+    if (bpf_map_lookup_elem(fds_[kCounters], &counter, per_cpu.data()) != 0) {
+      return uint64_t{0};
+    }
+    return std::accumulate(per_cpu.begin(), per_cpu.end(), uint64_t{0});
+  };
+  out.redirected = sum(BH_STEER_REDIRECTED);
+  out.passed = sum(BH_STEER_PASSED);
+  for (uint32_t drop = 0; drop < kEarlyDropCount; ++drop) {
+    out.dropped[drop] = sum(BH_STEER_PASSED + 1 + drop);
+  }
+  return out;
 }
 
 }  // namespace bridgehead::port

@@ -4,6 +4,7 @@
 // found the way an operator would: the interface names its program, the program its maps.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "absl/status/status.h"
@@ -36,14 +37,26 @@ class SteerMaps {
 
   // See PortSet::SetSteerRules.
   absl::Status Apply(const SteerTable& table);
+  // Sums over all CPUs.
+  SteerCounts ReadCounts() const;
 
  private:
-  SteerMaps() = default;
+  // One map each; kMaps is their number.
+  enum Map { kRules, kPorts, kGuards, kAccess, kCounters, kMaps };
+  struct Wanted {
+    const char* name;
+    uint32_t value_bytes;
+  };
+  static const std::array<Wanted, kMaps> kWanted;
+
+  SteerMaps() { fds_.fill(-1); }
+  absl::Status Update(Map map, const void* key, const void* value, const char* what);
+  absl::Status AddList(uint32_t number, const SteerList& list);
+  absl::Status ForgetList(uint32_t number, const SteerList& list);
   absl::Status Put(const SteerChange::Put& put);
   absl::Status Remove(const bh_steer_key& key);
 
-  int rules_fd_ = -1;
-  int ports_fd_ = -1;
+  std::array<int, kMaps> fds_;
   SteerRows rows_;
 };
 

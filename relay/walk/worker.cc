@@ -11,8 +11,9 @@ std::vector<PortTraits> TraitsOf(const std::vector<port::OpenPort>& ports) {
   std::vector<PortTraits> traits;
   traits.reserve(ports.size());
   for (const port::OpenPort& port : ports) {
-    traits.push_back({port.mac, !port.device.empty(), port.verify_udp_checksum,
-                      port.partial_checksums, port.tx_checksum_offload});
+    const bool has_xdp = !port.device.empty();
+    traits.push_back({port.mac, has_xdp, port.verify_udp_checksum, port.partial_checksums,
+                      port.tx_checksum_offload, !has_xdp});
   }
   return traits;
 }

@@ -1,17 +1,9 @@
-// The steering program, packet by packet, through BPF_PROG_TEST_RUN. No interface is involved: what
-// the program decided is read from its own counters, because a redirect without a socket on the
-// queue gives the same verdict as a pass. Needs CAP_BPF.
-#include <array>
-#include <memory>
-#include <string>
+// Which packets the steering program takes, one by one.
+#include <string_view>
+#include <tuple>
 #include <vector>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <gtest/gtest.h>
-
-#include "bpf/shared.h"
-#include "tests/support/packet_builder.h"
+#include "tests/bpf/steer_fixture.h"
 
 namespace bridgehead::test {
 namespace {
@@ -25,18 +17,10 @@ constexpr std::string_view kListener6 = "2001:db8:10::10";  // ports 10000-10050
 constexpr std::string_view kBridge6 = "2001:db8:8::11";     // source rule, port 10000
 constexpr std::string_view kClient6 = "2001:db8:ffff::7";
 
-class BpfSteer : public ::testing::Test {
+class BpfSteer : public SteerProgram {
  protected:
   void SetUp() override {
-    libbpf_set_print([](libbpf_print_level level, const char* format, va_list args) {
-      return level == LIBBPF_WARN ? vfprintf(stderr, format, args) : 0;
-    });
-    object_.reset(bpf_object__open_file(STEER_PROGRAM, nullptr));
-    ASSERT_NE(object_, nullptr);
-    ASSERT_EQ(bpf_object__load(object_.get()), 0) << "needs root and a kernel with BPF";
-    bpf_program* program = bpf_object__next_program(object_.get(), nullptr);
-    ASSERT_STREQ(bpf_program__name(program), BH_STEER_PROGRAM);
-    program_ = bpf_program__fd(program);
+    ASSERT_NO_FATAL_FAILURE(SteerProgram::SetUp());
     AddRule(0, BH_STEER_DESTINATION, kListener, 10000, 10050);
     AddRule(1, BH_STEER_DESTINATION, kNat, 20000, 59999);
     AddRule(2, BH_STEER_SOURCE, kBridge, 10000, 10000);
@@ -45,62 +29,13 @@ class BpfSteer : public ::testing::Test {
     AddRule(7, BH_STEER_SOURCE, kBridge6, 10000, 10000);
   }
 
-  int Map(const char* name) { return bpf_object__find_map_fd_by_name(object_.get(), name); }
-
-  void AddRule(uint32_t row, bh_steer_side side, std::string_view address, uint32_t first,
-               uint32_t last) {
-    auto ports = std::make_unique<bh_steer_ports>();
-    for (uint32_t port = first; port <= last; ++port) {
-      ports->bits[port / 64] |= uint64_t{1} << port % 64;
-    }
-    bh_steer_key key{};
-    key.side = side;
-    if (address.find(':') != address.npos) {
-      const auto ip = Ip6(address);
-      std::copy(ip.begin(), ip.end(), key.address);
-    } else {
-      key.address[10] = key.address[11] = 0xff;
-      const auto ip = Ip4(address);
-      std::copy(ip.begin(), ip.end(), key.address + 12);
-    }
-    ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_PORTS_MAP), &row, ports.get(), BPF_ANY), 0);
-    ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &row, BPF_ANY), 0);
-  }
-
-  uint64_t ReadCounter(uint32_t which) {
-    std::vector<uint64_t> per_cpu(libbpf_num_possible_cpus());
-    EXPECT_EQ(bpf_map_lookup_elem(Map(BH_STEER_COUNTERS_MAP), &which, per_cpu.data()), 0);
-    uint64_t sum = 0;
-    for (uint64_t value : per_cpu) {
-      sum += value;
-    }
-    return sum;
-  }
-
-  // True: taken for the relay. Every packet must be counted once, and never changed.
+  // True: taken for the relay. False: left to the kernel.
   bool Ours(const Bytes& frame) {
-    const uint64_t redirected = ReadCounter(BH_STEER_REDIRECTED);
-    const uint64_t passed = ReadCounter(BH_STEER_PASSED);
-    Bytes out(frame.size() + 256);
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(), .data_out = out.data(),
-                .data_size_in = static_cast<uint32_t>(frame.size()),
-                .data_size_out = static_cast<uint32_t>(out.size()), .repeat = 1);
-    EXPECT_EQ(bpf_prog_test_run_opts(program_, &run), 0) << strerror(errno);
-    out.resize(run.data_size_out);
-    EXPECT_EQ(out, frame);
-    EXPECT_EQ(run.retval, uint32_t{XDP_PASS});  // also the redirect's fallback
-    const uint64_t ours = ReadCounter(BH_STEER_REDIRECTED) - redirected;
-    EXPECT_EQ(ours + ReadCounter(BH_STEER_PASSED) - passed, 1u);
-    return ours == 1;
+    const uint32_t fate = Fate(frame);
+    EXPECT_LE(fate, uint32_t{BH_STEER_PASSED}) << "dropped";
+    return fate == BH_STEER_REDIRECTED;
   }
   bool Ours(const Packet& packet) { return Ours(packet.Build()); }
-
- private:
-  struct Close {
-    void operator()(bpf_object* object) const { bpf_object__close(object); }
-  };
-  std::unique_ptr<bpf_object, Close> object_;
-  int program_ = -1;
 };
 
 Packet ClientToListener() {
@@ -350,13 +285,13 @@ TEST_F(BpfSteer, NothingIsOursWithoutRules) {
 }
 
 TEST_F(BpfSteer, ARowOutsideTheTableMatchesNothing) {
-  const uint32_t row = BH_STEER_MAX_RULES;
+  const bh_steer_rule rule{.row = BH_STEER_MAX_RULES, .first_guard = 0, .guards = 0};
   bh_steer_key key{};
   key.side = BH_STEER_DESTINATION;
   key.address[10] = key.address[11] = 0xff;
   const auto ip = Ip4(kListener);
   std::copy(ip.begin(), ip.end(), key.address + 12);
-  ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &row, BPF_ANY), 0);
+  ASSERT_EQ(bpf_map_update_elem(Map(BH_STEER_RULES_MAP), &key, &rule, BPF_ANY), 0);
   EXPECT_FALSE(Ours(ClientToListener()));
 }
 

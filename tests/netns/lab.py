@@ -264,6 +264,18 @@ class Lab:
         """All workers' totals, of sessions and NAT ports too, and drops by label."""
         return {**json.loads(self.cli("status", "--json"))["counters"]["total"], **self.balance()}
 
+    def xdp_drops(self, port="wan"):
+        """What the port's XDP program has dropped, by label, as of the relay's last look."""
+        return {drop["label"]: drop["packets"]
+                for drop in json.loads(self.cli("drops", "--json"))["xdp_drops"]
+                if drop["port"] == port}
+
+    def wait_xdp_drops(self, **at_least):
+        """The same once it is at least this: the relay looks once a second."""
+        wait_for(lambda: f"{at_least} dropped, got {self.xdp_drops()}",
+                 lambda: all(self.xdp_drops()[label] >= count for label, count in at_least.items()))
+        return self.xdp_drops()
+
     def http(self, path):
         """Status and body of the admin server's answer; (0, "") when there is none."""
         connection = http.client.HTTPConnection("127.0.0.1", 9100, timeout=3)

@@ -144,6 +144,11 @@ def test_bridges_reply_from_the_client_side(lab):
 # ---------------------------------------------------------------------------------------- fuzzing
 
 
+def is_media(payload):
+    """What a media listener takes by its first byte (RFC 7983, RFC 9443); nothing is left alone."""
+    return not payload or payload[0] in (*range(0, 4), *range(16, 80), *range(128, 192))
+
+
 def steered(frame, lab):
     """What bpf/steer.bpf.c redirects, said in other words."""
     if len(frame) < 14:
@@ -158,13 +163,14 @@ def steered(frame, lab):
     if struct.unpack_from("!H", ip, 6)[0] & 0x1FFF or ip[9] != 17 or len(udp) < 8:
         return False
     source, destination = socket.inet_ntoa(ip[12:16]), socket.inet_ntoa(ip[16:20])
-    source_port, port = struct.unpack_from("!HH", udp)
+    source_port, port, length = struct.unpack_from("!HHH", udp)
     if destination == EDGE_LAN and lab.nat == "source" and NAT_PORTS[0] <= port <= NAT_PORTS[1]:
         return True
     if lab.nat == "destination" and source == BRIDGE and source_port == 10000:
         return True
-    return (destination == PUBLIC and port in (10000, 10001, 10002)
+    ours = (destination == PUBLIC and port in (10000, 10001, 10002)
             or destination == PUBLIC_SECOND and 10000 <= port <= 10050)
+    return ours and (length <= 8 or is_media(udp[8:9]))
 
 
 def mutate(frame, chance):

@@ -1,4 +1,4 @@
-// Ports, as far as they go without a kernel: steering rows, cores, memory, the plan for an
+// Ports, as far as they go without a kernel: cores, memory, the plan for an
 // interface, the pool's layout, and the lock.
 #include <filesystem>
 #include <fstream>
@@ -14,7 +14,6 @@
 #include "relay/port/ethdev.h"
 #include "relay/port/interface_lock.h"
 #include "relay/port/pool.h"
-#include "relay/port/steer_rules.h"
 
 namespace bridgehead::port {
 namespace {
@@ -22,145 +21,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-SteerRule Rule(uint8_t host, uint16_t first, uint16_t last,
-               SteerRule::Side side = SteerRule::Side::kDestination) {
-  SteerRule rule{.side = side, .address = {}, .first_port = first, .last_port = last};
-  rule.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, host};
-  return rule;
-}
-
-std::vector<uint32_t> Ports(const bh_steer_ports& ports) {
-  std::vector<uint32_t> out;
-  for (uint32_t port = 0; port <= 65535; ++port) {
-    if ((ports.bits[port / 64] >> port % 64 & 1) != 0) {
-      out.push_back(port);
-    }
-  }
-  return out;
-}
-
-SteerTable Table(const std::vector<SteerRule>& rules) {
-  return *BuildSteerTable(rules);
-}
-
-TEST(SteerTable, RulesOfOneAddressShareARow) {
-  const SteerTable table = Table({Rule(1, 63, 65), Rule(1, 65, 66), Rule(1, 65535, 65535)});
-  ASSERT_EQ(table.size(), 1u);
-  EXPECT_EQ(table.begin()->first.side, uint32_t{BH_STEER_DESTINATION});
-  EXPECT_THAT(Ports(*table.begin()->second), ElementsAre(63, 64, 65, 66, 65535));
-}
-
-TEST(SteerTable, SidesAndAddressesAreRowsOfTheirOwn) {
-  EXPECT_EQ(Table({Rule(1, 1, 1), Rule(2, 1, 1), Rule(1, 1, 1, SteerRule::Side::kSource)}).size(),
-            3u);
-}
-
-TEST(SteerTable, RefusesWhatTheMapsCanNotHold) {
-  std::vector<SteerRule> rules;
-  for (unsigned i = 0; i <= BH_STEER_MAX_RULES; ++i) {
-    rules.push_back(Rule(static_cast<uint8_t>(i), 1, 1));
-    rules.back().address[14] = static_cast<uint8_t>(i >> 8);
-  }
-  EXPECT_THAT(std::string(BuildSteerTable(rules).status().message()),
-              HasSubstr("1025 addresses to steer, but an interface can hold 1024"));
-  EXPECT_FALSE(BuildSteerTable(std::vector{Rule(1, 5, 4)}).ok());
-}
-
-// The maps as the program sees them; checks after every single step that `kept` still matches.
-class Maps {
- public:
-  void Apply(const SteerChange& change, const std::vector<SteerRule>& kept) {
-    if (change.remove_first) Remove(change, kept);
-    for (const SteerChange::Put& put : change.puts) {
-      // Torn between old and new: only what both have is sure to be there.
-      if (!put.add_key) {
-        bh_steer_ports torn = *put.ports;
-        for (size_t i = 0; i < BH_STEER_BITMAP_WORDS; ++i) {
-          torn.bits[i] &= rows_[put.row].bits[i];
-        }
-        rows_[put.row] = torn;
-        Check(kept);
-      }
-      rows_[put.row] = *put.ports;
-      Check(kept);
-      if (put.add_key) keys_[put.key] = put.row;
-      Check(kept);
-    }
-    if (!change.remove_first) Remove(change, kept);
-  }
-  bool Matches(const SteerRule& rule) const {
-    bh_steer_key key{};
-    key.side = static_cast<uint32_t>(rule.side);
-    std::copy(rule.address.begin(), rule.address.end(), key.address);
-    const auto it = keys_.find(key);
-    return it != keys_.end() &&
-           (rows_.at(it->second).bits[rule.first_port / 64] >> rule.first_port % 64 & 1) != 0;
-  }
-  size_t size() const { return keys_.size(); }
-
- private:
-  void Remove(const SteerChange& change, const std::vector<SteerRule>& kept) {
-    for (const bh_steer_key& key : change.removals) {
-      EXPECT_EQ(keys_.erase(key), 1u);
-      Check(kept);
-    }
-  }
-  void Check(const std::vector<SteerRule>& kept) {
-    std::set<uint32_t> used;
-    for (const auto& [key, row] : keys_) {
-      EXPECT_LT(row, uint32_t{BH_STEER_MAX_RULES});
-      EXPECT_TRUE(used.insert(row).second) << "two keys share row " << row;
-    }
-    for (const SteerRule& rule : kept) {
-      EXPECT_TRUE(Matches(rule));
-    }
-  }
-  std::map<bh_steer_key, uint32_t, SteerKeyLess> keys_;
-  std::map<uint32_t, bh_steer_ports> rows_;
-};
-
-TEST(SteerRows, AKeptRuleMatchesAtEveryStep) {
-  SteerRows rows;
-  Maps maps;
-  const SteerRule kept = Rule(1, 10000, 10000);
-  maps.Apply(rows.ChangeTo(Table({Rule(1, 9000, 10000), Rule(2, 1, 1)})), {});
-  maps.Apply(rows.ChangeTo(Table({Rule(1, 10000, 11000), Rule(3, 1, 1)})), {kept});
-  EXPECT_FALSE(maps.Matches(Rule(1, 9000, 9000)));
-  EXPECT_FALSE(maps.Matches(Rule(2, 1, 1)));
-  EXPECT_TRUE(maps.Matches(Rule(1, 11000, 11000)));
-  EXPECT_TRUE(maps.Matches(Rule(3, 1, 1)));
-  maps.Apply(rows.ChangeTo({}), {});
-  EXPECT_EQ(maps.size(), 0u);
-}
-
-TEST(SteerRows, NothingToDoForTheSameRules) {
-  SteerRows rows;
-  rows.ChangeTo(Table({Rule(1, 1, 5)}));
-  const SteerChange again = rows.ChangeTo(Table({Rule(1, 1, 3), Rule(1, 4, 5)}));
-  EXPECT_THAT(again.puts, IsEmpty());
-  EXPECT_THAT(again.removals, IsEmpty());
-}
-
-TEST(SteerRows, AFullTableCanBeExchanged) {
-  const auto full = [](uint8_t network) {
-    std::vector<SteerRule> rules;
-    for (unsigned i = 0; i < BH_STEER_MAX_RULES; ++i) {
-      rules.push_back(Rule(static_cast<uint8_t>(i), 1, 1));
-      rules.back().address[14] = static_cast<uint8_t>(i >> 8);
-      rules.back().address[13] = i == 0 ? 0 : network;  // the first is kept
-    }
-    return rules;
-  };
-  SteerRows rows;
-  Maps maps;
-  const std::vector<SteerRule> kept = {full(1)[0]};
-  maps.Apply(rows.ChangeTo(Table(full(1))), {});
-  for (uint8_t network = 2; network < 5; ++network) {
-    maps.Apply(rows.ChangeTo(Table(full(network))), kept);
-    EXPECT_EQ(maps.size(), size_t{BH_STEER_MAX_RULES});
-  }
-}
 
 TEST(Cores, OneLcorePerWorkerAndTheRestForControl) {
   const std::vector<unsigned> allowed = {0, 1, 2, 3, 6};
