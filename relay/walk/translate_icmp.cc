@@ -234,11 +234,13 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
   FillIcmpOuter(ip, static_cast<uint8_t>(In::HopLimit(before) - 1), TrafficClass(outer),
                 icmp_bytes);
   // RFC 5508 requirements 4 and 5: towards the bridge the router that complains shows itself, but
-  // not from another family; towards the client everything comes from the listener.
+  // not from another family, nor a bridge its private address to another one; towards the client
+  // everything comes from the listener.
   ip.destination = original.source;
   ip.source = original.destination;
   if constexpr (std::is_same_v<In, Out>) {
-    if (answers.direction == Direction::kToBridge) ip.source = outer.source;
+    const bool inside = snapshot.IsBridge(In::Any(outer.source));
+    if (answers.direction == Direction::kToBridge && !inside) ip.source = outer.source;
   }
   SealIcmp<Out>(ip, icmp, icmp_bytes);
   if constexpr (std::is_same_v<Out, Ipv4>) SealIp(ip);

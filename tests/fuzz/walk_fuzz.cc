@@ -19,6 +19,7 @@ enum How : uint8_t {
   kSecondWorker = 4,
   kRepaired = 8,          // checksums hold again, whatever was damaged
   kRepairedLengths = 16,  // lengths too
+  kNoUdpChecksum = 32,
 };
 
 Bytes MakeFrame(uint8_t how, const test::Packet& base, Input& input) {
@@ -33,6 +34,10 @@ Bytes MakeFrame(uint8_t how, const test::Packet& base, Input& input) {
   const size_t offset = IpOffset(frame);
   if ((how & (kRepaired | kRepairedLengths)) && frame.size() > offset) {
     Repair(std::span(frame).subspan(offset), (how & kRepairedLengths) != 0);
+  }
+  const auto ip = ReadFrame(frame);
+  if ((how & kNoUdpChecksum) && ip && ip->udp() && ip->l4.size() >= 8) {
+    Put16(frame, offset + ip->header.size() + 6, 0);
   }
   return frame;
 }
@@ -69,7 +74,8 @@ std::vector<Bytes> Seeds() {
     Scene scene(kinds[kind]);
     scene.Establish();
     const auto count = static_cast<uint8_t>(scene.packets().size());
-    for (uint8_t how : {uint8_t{0}, uint8_t{kSecondWorker | kRepaired}}) {
+    for (uint8_t how :
+         {uint8_t{0}, uint8_t{kSecondWorker | kRepaired}, uint8_t{kRepaired | kNoUdpChecksum}}) {
       for (uint8_t begin = 0; begin < count; begin = static_cast<uint8_t>(begin + 4)) {
         Bytes seed = {kind};
         for (uint8_t i = begin; i < std::min<int>(begin + 4, count); ++i) {
@@ -78,6 +84,12 @@ std::vector<Bytes> Seeds() {
         }
         seeds.push_back(seed);
       }
+    }
+    // Hops used up: the relay complains.
+    for (uint8_t i = 0; i < count; ++i) {
+      const Bytes frame = scene.packets()[i].packet.Build();
+      const auto at = static_cast<uint8_t>(IpOffset(frame) + (ReadFrame(frame)->v6 ? 7 : 8));
+      seeds.push_back({kind, kRepaired, i, 1, 0, at, 64 ^ 1, kKeepSize});
     }
     // Whole frames, for what no template looks like.
     for (uint8_t i = 0; i < count; i = static_cast<uint8_t>(i + 3)) {

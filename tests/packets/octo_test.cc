@@ -174,9 +174,12 @@ TEST_P(PacketsOcto, TwoBridgesBehindTheSameRelay) {
 }
 
 // RFC 5508 requirement 7: the error goes to the bridge that has sent, about what that has sent, and
-// comes from the address that it knows the other one by.
+// comes from the address that it knows the other one by. Once both have sent: each direction has a
+// session of its own, and the error takes the one that an answer would take.
 TEST_P(PacketsOcto, ErrorsAboutHairpinnedPacketsReachTheirSender) {
   harness_.Send(kLan, FromBridge(SecondPublic(), 4096, 4096, kOctoV1).Build());
+  Frame back = Frame().Eth(kSecondBridge, kRelayLan).IP(SecondBridge(), net().listener);
+  harness_.Send(kLan, back.Udp(4096, 4096).Payload(kOctoV0).Build());
   auto unreachable = [](Frame frame) { return V6() ? frame.Icmp(1, 4) : frame.Icmp(3, 3); };
   Frame arrived = Frame().IP(net().listener, SecondBridge()).Udp(4096, 4096).Ttl(63);
   Frame sent = Frame().IP(net().bridge, SecondPublic()).Udp(4096, 4096).Ttl(63);
@@ -342,6 +345,23 @@ TEST_P(PacketsOutbound, HairpinToAMediaListenerIsSourceNat) {
                 .Ttl(63)
                 .Payload("answer")
                 .Build());
+}
+
+TEST_P(PacketsOutbound, ErrorsAboutHairpinnedPacketsReachTheirSender) {
+  snapshot_.mutable_media(0)->set_bridges(0, "jvb2");
+  ASSERT_EQ(harness_.Switch(snapshot_), "");
+  Frame check = FromBridge(net().listener, 51234, 10000, StunRequest());
+  Outcome out = harness_.Send(kLan, check.Build());
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  auto unreachable = [](Frame frame) { return V6() ? frame.Icmp(1, 4) : frame.Icmp(3, 3); };
+  Frame arrived = Frame().IP(net().nat, SecondBridge()).Udp(SourcePort(out.frame), 10000).Ttl(63);
+  Frame error = Frame().Eth(kSecondBridge, kRelayLan).IP(SecondBridge(), net().nat);
+  Frame expected = Frame().Eth(kRelayLan, kBridge).IP(net().listener, net().bridge).Ttl(63);
+  for (size_t first = 0; first < GetParam().workers; ++first) {
+    Bytes frame = unreachable(error).Quote(arrived.Payload(StunRequest())).Build();
+    EXPECT_EQ(harness_.Send(kLan, frame, first).frame,
+              unreachable(expected).Quote(check.Ttl(63)).Build());
+  }
 }
 
 using PacketsAccess = PacketsOcto;
