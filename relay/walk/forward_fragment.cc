@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "bpf/demux.h"
 #include "relay/net/checksum.h"
 #include "relay/walk/icmp_build.h"
 #include "relay/walk/lookup.h"
@@ -17,6 +18,29 @@ template <class Family>
 FlowKey<Family> KeyOf(const Fragment& first) {
   return {Family::From(first.key.source), Family::From(first.key.destination), first.udp().source,
           first.udp().destination};
+}
+
+bool MayBeMedia(const Fragment& first) {
+  return first.bytes <= sizeof(UdpHeader) || bh_may_be_media(first.payload[sizeof(UdpHeader)]);
+}
+
+// Whether its sender lets a fragment be cut further: in IPv6 no one does (RFC 8200 section 5), what
+// becomes IPv4 has no say in it (RFC 7915 section 5.1.1).
+template <class Family>
+bool MayBeCut(const Packet& packet, const Flow& flow) {
+  if constexpr (std::is_same_v<Family, Ipv4>) {
+    return (packet.Ip<Ipv4>().fragment.ToHost() & kIpv4DontFragment) == 0;
+  } else {
+    return !LeavesAsIpv6<Ipv6>(flow);
+  }
+}
+
+// How much larger than it arrived a fragment leaves.
+template <class Family>
+int GrowthOfFragment(const Flow& flow) {
+  constexpr int kDifference = sizeof(Ipv6Header) + sizeof(Ipv6FragmentHeader) - sizeof(Ipv4Header);
+  if (LeavesAsIpv6<Family>(flow) == std::is_same_v<Family, Ipv6>) return 0;
+  return LeavesAsIpv6<Family>(flow) ? kDifference : -kDifference;
 }
 
 // RFC 7915 sections 4.1 and 5.1.1: the other family's fields for the same place in the packet.
@@ -160,6 +184,9 @@ Drop Walk::FindFragmentFlow(Packet& packet, const Fragment& fragment, const Snap
     drop =
         Drop::kUdpNoChecksum;  // RFC 7915 section 4.5: it would take the whole packet to make one
   }
+  if (drop == Drop::kNone && (packet.flow->state & kMedia) != 0 && !MayBeMedia(fragment)) {
+    drop = Drop::kNotMedia;
+  }
   if (drop != Drop::kNone) {
     datagram.state = State::kRefused;
     datagram.drop = drop;
@@ -185,6 +212,15 @@ void Walk::ForwardFragment(Packet& packet, const Snapshot& snapshot, uint32_t no
     if (!fragment.first()) return packet.End(Drop::kTtlExpired);
     return Complain<Family>(packet, Drop::kTtlExpired, Complaint::kTimeExceeded, 0, snapshot, now);
   }
+  const int growth = GrowthOfFragment<Family>(flow);
+  const uint16_t mtu =
+      adjacency == nullptr ? UINT16_MAX : MtuOf<Family>(flow, *adjacency, /*in_fragments=*/true);
+  const bool fits = packet.ip_length + growth <= mtu;
+  if (!fits && !MayBeCut<Family>(packet, flow)) {
+    if (!fragment.first()) return packet.End(Drop::kEgressMtu);
+    return Complain<Family>(packet, Drop::kEgressMtu, Complaint::kTooLarge,
+                            static_cast<uint16_t>(mtu - growth), snapshot, now);
+  }
   Account(flow, packet.ip_length, now);
   if (LeavesAsIpv6<Family>(flow)) {
     RewriteFragment<Family, Ipv6>(packet, fragment, flow, snapshot);
@@ -192,12 +228,7 @@ void Walk::ForwardFragment(Packet& packet, const Snapshot& snapshot, uint32_t no
     RewriteFragment<Family, Ipv4>(packet, fragment, flow, snapshot);
   }
   if (adjacency == nullptr) return Hold(packet, snapshot, now);
-  const uint16_t mtu = MtuOf<Family>(flow, *adjacency, /*in_fragments=*/true);
-  if (packet.ip_length > mtu) {
-    // A router does not cut IPv6 packets (RFC 8200 section 5).
-    if (std::is_same_v<Family, Ipv6> && packet.ipv6) return packet.End(Drop::kEgressMtu);
-    return SendInPieces(packet, mtu, fragment.key.id, *adjacency);
-  }
+  if (!fits) return SendInPieces(packet, mtu, fragment.key.id, *adjacency);
   WriteEthernet(packet, *adjacency);
 }
 

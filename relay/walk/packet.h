@@ -46,8 +46,8 @@ struct PortTraits {
   bool charge_requests = true;
 };
 
-// The room that a buffer must have in front of a packet: an IPv4 packet becomes IPv6 (20 bytes), the
-// relay complains about it (48), and a VLAN tag is new (4).
+// The room that a buffer must have in front of a packet: an IPv4 packet becomes IPv6 (20 bytes),
+// the relay complains about it (48), and a VLAN tag is new (4).
 inline constexpr size_t kUsedHeadroom = 72;
 
 struct alignas(64) Packet {

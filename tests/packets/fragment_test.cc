@@ -44,6 +44,7 @@ class PacketsFragments : public testing::TestWithParam<Mode> {
   static Bytes Media(size_t bytes, uint8_t seed = 1) {
     Bytes media(bytes);
     for (size_t i = 0; i < bytes; ++i) media[i] = static_cast<uint8_t>(seed + i * 7);
+    media[0] = 0x80;  // RTP
     return media;
   }
   // Frames that were sent on by a Send, and after it.
@@ -145,7 +146,7 @@ TEST_P(PacketsFragments, PacketsThatAreMixedUpStayApart) {
 
 TEST_P(PacketsFragments, CountAsTrafficAndKeepTheSessionAlive) {
   harness_.Send(kLan, FromBridge().Payload("answer").Build());
-  harness_.Send(kWan, FromClient().Payload("media").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
   Bytes up = FromClient().Payload(Media(2000)).Build();
   for (uint32_t id = 1; id <= 4; ++id) {
     harness_.Advance(200);
@@ -327,6 +328,14 @@ TEST_P(PacketsFragments, AreHeardOnlyFromTheSessionsBridge) {
   EXPECT_EQ(SendOne(kWan, FragmentOf(forged, 0, 800, 3)), Drop::kWrongIngress);
 }
 
+TEST_P(PacketsFragments, OfWhatIsNoMedia) {
+  Bytes media = Media(2000);
+  media[0] = 0xff;
+  for (const Bytes& piece : Fragments(FromClient().Payload(media).Build(), 600)) {
+    EXPECT_EQ(SendOne(kWan, piece), Drop::kNotMedia);
+  }
+}
+
 class PacketsFragmentsAcross : public PacketsFragments {};
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsFragmentsAcross,
                          testing::Values(Mode{true, 1, kNet6To4}, Mode{true, 2, kNet6To4}),
@@ -365,10 +374,10 @@ TEST(PacketsAtomicFragments, AreForwarded) {
     WalkHarness harness(BasicSnapshot(true, net), {});
     Frame from = Frame().Eth(kGateway, kRelayWan).IP(net.client, net.listener).Udp(40000, 10000);
     uint16_t port = SourcePort(harness.Send(kWan, from.Payload(StunRequest()).Build()).frame);
-    Outcome out = harness.Send(kWan, FragmentOf(from.Payload("media").Build(), 0, 1000, 9));
+    Outcome out = harness.Send(kWan, FragmentOf(from.Payload(kRtp).Build(), 0, 1000, 9));
     ASSERT_EQ(out.verdict, Verdict::kTransmit);
     Frame to = Frame().Eth(kRelayLan, kBridge).IP(net.nat, net.bridge).Udp(port, 10000).Ttl(63);
-    EXPECT_EQ(Join({out.frame}, 9), to.Payload("media").Build());
+    EXPECT_EQ(Join({out.frame}, 9), to.Payload(kRtp).Build());
   }
 }
 
@@ -405,6 +414,24 @@ TEST_P(PacketsCut, WhatIsTooLargeAndMayBeCut) {
       Through(kLan, Fragments(FromBridge().Payload(Media(4000)).Build(), 1400, 301));
   EXPECT_EQ(Join(out, 301), ToClient().Payload(Media(4000)).Build());
   EXPECT_GT(out.size(), 3u);
+}
+
+// Fragments whose sender does not let them be cut further; he is told about the first.
+TEST_P(PacketsCut, FragmentsThatMustNotBe) {
+  if (net().ClientIsV6()) return;  // see PacketsFragmentsAcross
+  Narrow(700);
+  std::vector<Bytes> pieces = Fragments(FromBridge().Payload(Media(2000)).Build(), 1200);
+  for (Bytes& piece : pieces) {
+    piece[20] |= 0x40;
+    SealIpv4(piece);
+  }
+  Outcome first = harness_.Send(kLan, pieces[0]);
+  EXPECT_EQ(first.drop, Drop::kEgressMtu);
+  EXPECT_EQ(first.verdict, GetParam().source_nat ? Verdict::kTransmit : Verdict::kDrop);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::icmp_sent), GetParam().source_nat ? 1u : 0u);
+  EXPECT_EQ(harness_.Send(kLan, pieces[1]).drop, Drop::kEgressMtu);
+  EXPECT_EQ(harness_.Sum(&WorkerCounters::fragments_made), 0u);
+  sent_ = forwarded_ = dropped_ = 0;
 }
 
 TEST_P(PacketsCut, AKernelSocketsPartialChecksumIsFinishedFirst) {

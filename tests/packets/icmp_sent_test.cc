@@ -129,7 +129,7 @@ TEST_P(PacketsIcmpSent, NoRoute) {
   api::Snapshot snapshot = Config();
   snapshot.mutable_routing()->mutable_routes()->rbegin()->set_unreachable(true);
   ASSERT_EQ(harness_.Switch(snapshot), "");
-  Frame up = FromClient().Payload("media");
+  Frame up = FromClient().Payload(kRtp);
   Outcome out = harness_.Send(kWan, up.Build());
   EXPECT_EQ(out.drop, Drop::kNoRoute);
   ASSERT_EQ(out.verdict, Verdict::kTransmit);
@@ -144,7 +144,7 @@ TEST_P(PacketsIcmpSent, TheNextHopDoesNotAnswer) {
   api::Snapshot snapshot = Config();
   snapshot.mutable_routing()->mutable_neighbours()->RemoveLast();
   ASSERT_EQ(harness_.Switch(snapshot), "");
-  Frame up = FromClient().Payload("media");
+  Frame up = FromClient().Payload(kRtp);
   EXPECT_EQ(harness_.Send(kWan, up.Build()).verdict, Verdict::kHold);
   harness_.Advance(HoldList::kWaitSeconds);
   std::vector<Outcome> out = harness_.RetryHeld();

@@ -68,7 +68,7 @@ TEST_P(PacketsRefusals, AreNotMadeOfWhatIsForwardedOrBroken) {
                           .Eth(kGateway, kRelayWan)
                           .IP(net().client, net().listener)
                           .Udp(40002, 10000)
-                          .Payload("noise")
+                          .Payload(kRtp)
                           .Build();
   EXPECT_EQ(harness.Send(kWan, noise).drop, Drop::kNotStun);
   EXPECT_THAT(Take(harness), IsEmpty());

@@ -117,7 +117,7 @@ dataplane:
   EXPECT_THAT(media.allow,
               testing::ElementsAre(*Prefix::Parse("192.0.2.0/24"), *Prefix::Parse("0.0.0.0/0")));
   EXPECT_THAT(media.deny, testing::ElementsAre(*Prefix::Parse("2001:db8:6::/48")));
-  EXPECT_EQ(config->limits, (Limits{5, 6, 7, 0, 9, 10}));
+  EXPECT_EQ(config->limits, (Limits{5, 6, 7, 0, 9, 3, 10}));
   EXPECT_EQ(config->timeouts, (Timeouts{seconds(3600), seconds(120), seconds(200)}));
   const Dataplane& dataplane = config->dataplane;
   EXPECT_THAT(dataplane.workers, testing::ElementsAre(3, 2));
