@@ -126,7 +126,7 @@ TEST_P(PacketsCapacity, AMillionSessionsInBoundedMemoryAndRecovery) {
   printf("%u sessions: %.1f MiB, %.0f bytes each, all tables included\n", sessions,
          static_cast<double>(bytes) / (1 << 20), static_cast<double>(bytes) / sessions);
   // Some of it each worker has whatever its size: filters, rates, the list of NAT ports.
-  EXPECT_LT(bytes, sessions * 200u + GetParam().workers * (24u << 20));
+  EXPECT_LT(bytes, sessions * 200u + GetParam().workers * (32u << 20));
 
   size_t connected = Connect(0, sessions, Drop::kTableFull);
   if (GetParam().workers > 1) {  // some worker was full before the other
