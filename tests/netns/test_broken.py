@@ -41,7 +41,7 @@ BROKEN = {
     "IP options": ({"options": OPTION_NOP}, "ip_options"),
     "IP version 6 in an IPv4 frame": ({"version": 6}, None),
     "IP checksum": ({"ip_checksum": 0x1234}, "ip_checksum"),
-    "tiny first fragment": ({"fragment": 0x2000, "payload": b"x" * 240}, "fragment_tiny"),
+    "tiny first fragment": ({"fragment": 0x2000, "payload": b"\x80" * 240}, "fragment_tiny"),
     "later fragment": ({"fragment": 0x0010}, None),
     "source in 127/8": ({"source": "127.0.0.1"}, "martian_source"),
     "source in 0/8": ({"source": "0.0.0.1"}, "martian_source"),
