@@ -50,6 +50,14 @@ struct {
   __type(value, struct bh_source_bucket);
 } steer_sources SEC(".maps");
 
+/* What became of the first fragments of packets, for the others. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, BH_STEER_MAX_FRAGMENTED);
+  __type(key, struct bh_fragment_key);
+  __type(value, __u32);
+} steer_fragments SEC(".maps");
+
 /* The relay's sockets, by receive queue of the interface. */
 struct {
   __uint(type, BPF_MAP_TYPE_XSKMAP);

@@ -28,6 +28,7 @@
 #define BH_STEER_MAX_GUARDS 256         /* as many as there can be listeners */
 #define BH_STEER_MAX_PREFIXES (1 << 21) /* of all lists, old and new ones during a reload */
 #define BH_STEER_MAX_SOURCES 65536      /* that have sent a STUN request of late */
+#define BH_STEER_MAX_FRAGMENTED 8192    /* packets that came in fragments of late */
 
 enum bh_steer_side {
   BH_STEER_DESTINATION = 0, /* a listener, or a NAT address and its NAT ports */
@@ -80,6 +81,13 @@ struct bh_source_bucket {
   __u64 full_at; /* ns of the monotonic clock */
 };
 
+/* What all fragments of a packet have in common (RFC 791 section 3.2, RFC 8200 section 4.5). */
+struct bh_fragment_key {
+  __u8 source[16]; /* network order; IPv4 mapped */
+  __u8 destination[16];
+  __u32 id; /* as it lies in the packet */
+};
+
 enum bh_steer_counter {
   BH_STEER_REDIRECTED =
       0,               /* given to a socket of the relay, or to the kernel where none is bound */
@@ -96,6 +104,7 @@ enum bh_steer_counter {
  * steer_access: LPM_TRIE bh_access_key -> __u8, 1 is allowed. A list has entries for all of IPv4
  *   and all of IPv6; one without is in the making, or being removed, and denies nothing.
  * steer_sources: LRU_HASH bh_source_key -> bh_source_bucket.
+ * steer_fragments: LRU_HASH bh_fragment_key -> __u32, the enum bh_steer_counter of the first one.
  * steer_counters: PERCPU_ARRAY of BH_STEER_COUNTERS __u64. */
 #ifdef __cplusplus
 #define BH_ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes))
@@ -109,3 +118,4 @@ BH_ASSERT_SIZE(bh_steer_guard, 32);
 BH_ASSERT_SIZE(bh_access_key, 24);
 BH_ASSERT_SIZE(bh_source_key, 16);
 BH_ASSERT_SIZE(bh_source_bucket, 8);
+BH_ASSERT_SIZE(bh_fragment_key, 36);

@@ -3,6 +3,8 @@
  * Redirects to the relay's AF_XDP sockets exactly
  *   - UDP whose destination is a DESTINATION rule, whose source is a SOURCE rule, or whose source
  *     address and destination port are an OUTBOUND rule, and
+ *   - the other fragments of such UDP, which have no ports: by what became of the first one, or,
+ *     should they come before it, by their addresses alone, and
  *   - ICMP errors about such UDP, seen from the other side: the quoted packet is one that the relay
  *     sent, so source and destination have changed places.
  * All else goes on to the kernel, and so does whatever is too short to tell: ssh, ARP, routing and
@@ -62,10 +64,22 @@ struct address {
   __u8 bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 
+/* RFC 8200 section 4.5. */
+struct ipv6_fragment {
+  __u8 protocol;
+  __u8 reserved;
+  __be16 place; /* offset, and in the lowest bit whether there is more */
+  __be32 id;
+};
+
+enum fragment { WHOLE, FIRST, LATER };
+
 struct ip_packet {
   struct address source;
   struct address destination;
   __u8 protocol;
+  __u8 fragment; /* enum fragment */
+  __u32 id;      /* of a fragment's packet */
 };
 
 /* The next `bytes` bytes, or NULL when they are not all there. */
@@ -98,15 +112,14 @@ BH_INLINE void map_ipv4(struct address* out, __be32 address) {
   __builtin_memcpy(&out->bytes[12], &address, sizeof(address));
 }
 
-/* False also for fragments other than the first, which carry no ports. */
 BH_INLINE int parse_ipv4(struct cursor* c, struct ip_packet* out) {
   struct iphdr* ip = take(c, sizeof(*ip));
   if (!ip || ip->version != 4 || ip->ihl < 5) {
     return 0;
   }
-  if (ip->frag_off & bpf_htons(0x1fff)) {
-    return 0;
-  }
+  const __u16 place = bpf_ntohs(ip->frag_off);
+  out->fragment = place & 0x1fff ? LATER : place & 0x2000 ? FIRST : WHOLE;
+  out->id = ip->id;
   map_ipv4(&out->source, ip->saddr);
   map_ipv4(&out->destination, ip->daddr);
   out->protocol = ip->protocol;
@@ -116,7 +129,7 @@ BH_INLINE int parse_ipv4(struct cursor* c, struct ip_packet* out) {
   return c->at <= c->end;
 }
 
-/* RFC 8200. Extension headers come out as a protocol that is not ours. */
+/* RFC 8200. Extension headers but for the fragment's come out as a protocol that is not ours. */
 BH_INLINE int parse_ipv6(struct cursor* c, struct ip_packet* out) {
   struct ipv6hdr* ip = take(c, sizeof(*ip));
   if (!ip || ip->version != 6) {
@@ -125,6 +138,19 @@ BH_INLINE int parse_ipv6(struct cursor* c, struct ip_packet* out) {
   __builtin_memcpy(&out->source, &ip->saddr, sizeof(out->source));
   __builtin_memcpy(&out->destination, &ip->daddr, sizeof(out->destination));
   out->protocol = ip->nexthdr;
+  out->fragment = WHOLE;
+  out->id = 0;
+  if (ip->nexthdr != IPPROTO_FRAGMENT) {
+    return 1;
+  }
+  struct ipv6_fragment* fragment = take(c, sizeof(*fragment));
+  if (!fragment) {
+    return 0;
+  }
+  const __u16 place = bpf_ntohs(fragment->place);
+  out->protocol = fragment->protocol;
+  out->fragment = place & 0xfff8 ? LATER : place & 1 ? FIRST : WHOLE;
+  out->id = fragment->id;
   return 1;
 }
 
@@ -236,7 +262,7 @@ BH_INLINE __u32 fate_of_media(struct cursor* c, const struct ip_packet* ip,
 }
 
 /* What becomes of a packet, as the counter that it is counted by (enum bh_steer_counter). */
-BH_INLINE __u32 fate_of_udp(struct cursor* c, const struct ip_packet* ip) {
+BH_INLINE __u32 fate_of_datagram(struct cursor* c, const struct ip_packet* ip) {
   const struct udphdr* udp = take(c, sizeof(*udp));
   if (!udp) {
     return BH_STEER_PASSED;
@@ -258,9 +284,45 @@ BH_INLINE __u32 fate_of_udp(struct cursor* c, const struct ip_packet* ip) {
   return guard->media ? fate_of_media(c, ip, udp, guard) : BH_STEER_REDIRECTED;
 }
 
+BH_INLINE int has_rule(__u32 side, const struct address* address) {
+  struct bh_steer_key key = {.side = side};
+  __builtin_memcpy(key.address, address, sizeof(*address));
+  return bpf_map_lookup_elem(&steer_rules, &key) != NULL;
+}
+
+/* Without ports. One that comes before its first is the relay's if its address is the relay's at
+ * some port: it waits there, while the kernel would never see the rest. */
+BH_INLINE __u32 fate_of_later_fragment(const struct ip_packet* ip,
+                                       const struct bh_fragment_key* key) {
+  const __u32* fate = bpf_map_lookup_elem(&steer_fragments, key);
+  if (fate) {
+    return *fate;
+  }
+  return has_rule(BH_STEER_DESTINATION, &ip->destination) ||
+                 has_rule(BH_STEER_SOURCE, &ip->source) || has_rule(BH_STEER_OUTBOUND, &ip->source)
+             ? BH_STEER_REDIRECTED
+             : BH_STEER_PASSED;
+}
+
+BH_INLINE __u32 fate_of_udp(struct cursor* c, const struct ip_packet* ip) {
+  if (ip->fragment == WHOLE) {
+    return fate_of_datagram(c, ip);
+  }
+  struct bh_fragment_key key = {.id = ip->id};
+  __builtin_memcpy(key.source, &ip->source, sizeof(key.source));
+  __builtin_memcpy(key.destination, &ip->destination, sizeof(key.destination));
+  if (ip->fragment == LATER) {
+    return fate_of_later_fragment(ip, &key);
+  }
+  const __u32 fate = fate_of_datagram(c, ip);
+  /* Should the kernel find no memory, the others go by their addresses. */
+  bpf_map_update_elem(&steer_fragments, &key, &fate, BPF_ANY);
+  return fate;
+}
+
 /* What an ICMP error quotes of the packet it is about: was it one that the relay sent? */
 BH_INLINE int quoted_is_ours(struct cursor* c, const struct ip_packet* quoted) {
-  if (quoted->protocol != IPPROTO_UDP) {
+  if (quoted->protocol != IPPROTO_UDP || quoted->fragment == LATER) {
     return 0;
   }
   struct udphdr* udp = take(c, sizeof(*udp));

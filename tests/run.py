@@ -26,7 +26,9 @@ SANITIZED_MODES = "1-destination,2-source"
 MESON_SUITES = ("unit", "packets", "bpf")
 PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
-NOT_QUICK = ("interop", "fuzz", "tidy")
+NOT_QUICK = ("interop", "fuzz")
+# No test of the running programs: `--only tidy`, which .ci/run adds.
+ON_DEMAND = ("tidy",)
 ANALYZED = ("relay/net/", "relay/session/", "relay/walk/")
 SANITIZER_ENVIRONMENT = {
     # DPDK keeps its memory until the process ends.
@@ -238,7 +240,8 @@ class Runner:
             "tidy": self.tidy,
         }
         wanted = options.only or [name for name in suites
-                                  if not (options.quick and name in NOT_QUICK)]
+                                  if name not in ON_DEMAND and
+                                  not (options.quick and name in NOT_QUICK)]
         targets = (lambda: self.needed_targets(build)) if options.quick else (lambda: [])
         if set(wanted) & (set(suites) - {"format", "fuzz", "tidy"}):
             if not self.build(build, targets=targets):
@@ -267,7 +270,7 @@ def remove_left_namespaces():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
     parser.add_argument("--quick", action="store_true",
-                        help="no browser, no fuzzing, no sanitizers, no clang-tidy, one mode of the namespaces")
+                        help="no browser, no fuzzing, no sanitizers, one mode of the namespaces")
     parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
                         help="also build and run with ASan and UBSan (default: unless --quick)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[

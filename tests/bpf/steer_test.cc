@@ -101,17 +101,71 @@ TEST_F(BpfSteer, OptionsDoNotHideThePorts) {
   EXPECT_TRUE(Ours(longest));
 }
 
-TEST_F(BpfSteer, FirstFragmentsAreOursOthersHaveNoPorts) {
-  EXPECT_TRUE(Ours(ClientToListener().Fragment(0, true)));
-  // Bytes that would pass for our UDP header.
-  const Bytes lookalike = {0x9c, 0x40, 0x27, 0x10, 0, 12, 0, 0, 1, 2, 3, 4};
-  for (bool more : {false, true}) {
-    EXPECT_FALSE(Ours(Packet()
-                          .Eth()
-                          .IPv4(kClient, kListener)
-                          .Protocol(17)
-                          .Fragment(1480, more)
-                          .Payload(lookalike)));
+// Bytes that would pass for the UDP header of another packet.
+constexpr uint8_t kLookalike[] = {0x9c, 0x40, 0x03, 0xe7, 0, 12, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+
+Packet Later(std::string_view from, std::string_view to, uint16_t id, uint16_t offset = 1480) {
+  Packet packet = Packet().Eth().IP(from, to);
+  if (from.find(':') == from.npos) {
+    packet.Id(id).Fragment(offset, false).Protocol(17);
+  } else {
+    const auto high = static_cast<uint8_t>(offset >> 8);
+    const auto low = static_cast<uint8_t>(offset);
+    packet.Extension(44,
+                     {0, high, low, 0, 0, static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id)});
+    packet.Protocol(17);
+  }
+  return packet.Payload(kLookalike).Raw();
+}
+Packet First(std::string_view from, std::string_view to, uint16_t id, uint16_t port) {
+  Packet packet = Packet().Eth().IP(from, to).Udp(40000, port);
+  if (from.find(':') == from.npos) {
+    packet.Id(id).Fragment(0, true);
+  } else {
+    packet.Extension(44, {0, 0, 1, 0, 0, static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id)});
+  }
+  return packet.Payload("\x80 the first part");
+}
+
+TEST_F(BpfSteer, OtherFragmentsGoWhereTheFirstOneWent) {
+  for (auto [client, listener] : {std::pair{kClient, kListener}, std::pair{kClient6, kListener6}}) {
+    EXPECT_TRUE(Ours(First(client, listener, 1, 10000)));
+    EXPECT_TRUE(Ours(Later(client, listener, 1)));
+    // A service of the kernel's on the same address.
+    EXPECT_FALSE(Ours(First(client, listener, 2, 53)));
+    EXPECT_FALSE(Ours(Later(client, listener, 2)));
+    EXPECT_FALSE(Ours(Later(client, listener, 2, 2960)));
+    // The identification begins anew.
+    EXPECT_TRUE(Ours(First(client, listener, 2, 10000)));
+    EXPECT_TRUE(Ours(Later(client, listener, 2)));
+  }
+}
+
+TEST_F(BpfSteer, FragmentsBeforeTheirFirstOneGoByTheirAddresses) {
+  EXPECT_TRUE(Ours(Later(kClient, kListener, 9)));
+  EXPECT_TRUE(Ours(Later(kClient6, kListener6, 9)));
+  EXPECT_TRUE(Ours(Later(kBridge, kClient, 9)));
+  EXPECT_TRUE(Ours(Later("10.8.0.99", kNat, 9)));
+  EXPECT_FALSE(Ours(Later(kClient, "198.51.100.99", 9)));
+  EXPECT_FALSE(Ours(Later(kListener, kClient, 9)));
+  // Of TCP, or of an extension header that hides more.
+  EXPECT_FALSE(Ours(Later(kClient, kListener, 9).Protocol(6)));
+  EXPECT_FALSE(Ours(Later(kClient6, kListener6, 9).Protocol(60)));
+}
+
+TEST_F(BpfSteer, AnIpv6PacketThatIsNotCutMayHaveAFragmentHeader) {
+  auto atomic = [](uint16_t port) {
+    return Packet()
+        .Eth()
+        .IPv6(kClient6, kListener6)
+        .Udp(40000, port)
+        .Extension(44, {0, 0, 0, 0, 0, 0, 9})
+        .Payload("\x80 all");
+  };
+  EXPECT_TRUE(Ours(atomic(10000)));
+  EXPECT_FALSE(Ours(atomic(53)));
+  for (size_t bytes = 14; bytes < 14 + 40 + 8 + 8; ++bytes) {
+    EXPECT_FALSE(Ours(atomic(10000).Truncated(bytes))) << bytes;
   }
 }
 
@@ -230,7 +284,7 @@ TEST_F(BpfSteer, Ipv6ByTheSameRules) {
 }
 
 TEST_F(BpfSteer, Ipv6ExtensionHeadersAreTheKernels) {
-  for (uint8_t type : {0, 43, 44, 60, 135}) {
+  for (uint8_t type : {0, 43, 60, 135}) {
     EXPECT_FALSE(Ours(Packet()
                           .Eth()
                           .IPv6(kClient6, kListener6)

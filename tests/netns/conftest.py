@@ -30,7 +30,8 @@ QUICK_MODULES = ("test_bridges", "test_broken", "test_icmp", "test_ipv6", "test_
 QUICK_EVENTS = ("test_reload_under_traffic", "test_ctrl_restarts_under_traffic",
                 "test_bad_reload_keeps_the_old_configuration_and_says_why",
                 "test_relay_restarts_under_traffic", "test_clean_end_leaves_nothing",
-                "test_floods_beside_a_call")
+                "test_floods_beside_a_call", "test_large_datagrams_both_ways",
+                "test_fragments_in_any_order")
 
 
 def pytest_collection_modifyitems(items):
