@@ -34,7 +34,25 @@ QUICK_EVENTS = ("test_reload_under_traffic", "test_ctrl_restarts_under_traffic",
                 "test_fragments_in_any_order")
 
 
-def pytest_collection_modifyitems(items):
+# These take long, and what they look at does not depend on workers and NAT mode together: each value
+# of both is enough.
+TWO_MODES = ("test_first_line", "test_flood", "test_fragments", "test_health", "test_refusals")
+LEFT_OUT = ((1, "source"), (2, "destination"))
+
+
+def is_left_out(item):
+    """By the workers and the NAT mode that a test runs with, as one parameter or as two."""
+    if item.module.__name__ not in TWO_MODES or not hasattr(item, "callspec"):
+        return False
+    parameters = item.callspec.params
+    modes = [*parameters.values(), (parameters.get("workers"), parameters.get("nat"))]
+    return any(mode in LEFT_OUT for mode in modes)
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = [item for item in items if is_left_out(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         quick = item.module.__name__ in QUICK_MODULES or item.originalname in QUICK_EVENTS
         if not quick or "[1-" in item.name:
