@@ -50,12 +50,33 @@ struct {
   __type(value, struct bh_source_bucket);
 } steer_sources SEC(".maps");
 
+/* Clients that have asked while their address had a share left: when a flood under that address
+ * uses it up, they may go on asking. Whoever forges the address does not know their ports. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, BH_STEER_MAX_CLIENTS);
+  __type(key, struct bh_client_key);
+  __type(value, struct bh_source_bucket);
+} steer_clients SEC(".maps");
+
+/* Some of the denied packets, for the relay's log. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, BH_STEER_REFUSED_BYTES);
+} steer_refused SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bh_sampled);
+} steer_sampled SEC(".maps");
+
 /* What became of the first fragments of packets, for the others. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, BH_STEER_MAX_FRAGMENTED);
   __type(key, struct bh_fragment_key);
-  __type(value, __u32);
+  __type(value, struct bh_fragment_fate);
 } steer_fragments SEC(".maps");
 
 /* The relay's sockets, by receive queue of the interface. */

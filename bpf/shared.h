@@ -19,6 +19,7 @@
 #define BH_STEER_GUARDS_MAP "steer_guards"
 #define BH_STEER_ACCESS_MAP "steer_access"
 #define BH_STEER_SOURCES_MAP "steer_sources"
+#define BH_STEER_REFUSED_MAP "steer_refused"
 #define BH_STEER_COUNTERS_MAP "steer_counters"
 #define BH_XSKS_MAP "xsks_map" /* the name net_af_xdp asks for */
 
@@ -28,7 +29,17 @@
 #define BH_STEER_MAX_GUARDS 256         /* as many as there can be listeners */
 #define BH_STEER_MAX_PREFIXES (1 << 21) /* of all lists, old and new ones during a reload */
 #define BH_STEER_MAX_SOURCES 65536      /* that have sent a STUN request of late */
+#define BH_STEER_MAX_CLIENTS 65536      /* addresses and ports that have sent one */
 #define BH_STEER_MAX_FRAGMENTED 8192    /* packets that came in fragments of late */
+#define BH_STEER_REFUSED_BYTES 65536    /* room for samples that nobody has read yet */
+#define BH_STEER_SAMPLES 16             /* of denied packets, for each CPU and second */
+
+/* What a client may ask for whose address has used up its share: 20 requests/s, and as many at
+ * once. RFC 8445 section 14 paces checks by 50 ms. */
+#define BH_CLIENT_INTERVAL_NS 50000000ull
+#define BH_CLIENT_BURST_NS 1000000000ull
+/* As long as a receiver waits for the rest (RFC 791 and RFC 8200 allow 15 to 60 s). */
+#define BH_FRAGMENT_SECONDS 30
 
 enum bh_steer_side {
   BH_STEER_DESTINATION = 0, /* a listener, or a NAT address and its NAT ports */
@@ -75,6 +86,13 @@ struct bh_source_key {
   __u64 low;  /* IPv6: 0 */
 };
 
+/* One client of an address. */
+struct bh_client_key {
+  __u8 address[16]; /* network order; IPv4 mapped */
+  __be16 port;
+  __u16 unused;
+};
+
 /* A token bucket as the time at which it is full again (the virtual scheduling algorithm of ITU-T
  * I.371): one word, so that no reader sees half of a change. */
 struct bh_source_bucket {
@@ -86,6 +104,26 @@ struct bh_fragment_key {
   __u8 source[16]; /* network order; IPv4 mapped */
   __u8 destination[16];
   __u32 id; /* as it lies in the packet */
+};
+
+/* What became of the first one. */
+struct bh_fragment_fate {
+  __u32 fate;   /* enum bh_steer_counter */
+  __u32 second; /* of the monotonic clock */
+};
+
+/* A denied packet, for the log. */
+struct bh_refused {
+  __u8 source[16]; /* network order; IPv4 mapped */
+  __u8 destination[16];
+  __be16 source_port;
+  __be16 destination_port;
+};
+
+/* How many of those a CPU has told of in this second. */
+struct bh_sampled {
+  __u32 second;
+  __u32 count;
 };
 
 enum bh_steer_counter {
@@ -104,7 +142,9 @@ enum bh_steer_counter {
  * steer_access: LPM_TRIE bh_access_key -> __u8, 1 is allowed. A list has entries for all of IPv4
  *   and all of IPv6; one without is in the making, or being removed, and denies nothing.
  * steer_sources: LRU_HASH bh_source_key -> bh_source_bucket.
- * steer_fragments: LRU_HASH bh_fragment_key -> __u32, the enum bh_steer_counter of the first one.
+ * steer_clients: LRU_HASH bh_client_key -> bh_source_bucket.
+ * steer_fragments: LRU_HASH bh_fragment_key -> bh_fragment_fate.
+ * steer_refused: RINGBUF of bh_refused.
  * steer_counters: PERCPU_ARRAY of BH_STEER_COUNTERS __u64. */
 #ifdef __cplusplus
 #define BH_ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes))
@@ -119,3 +159,6 @@ BH_ASSERT_SIZE(bh_access_key, 24);
 BH_ASSERT_SIZE(bh_source_key, 16);
 BH_ASSERT_SIZE(bh_source_bucket, 8);
 BH_ASSERT_SIZE(bh_fragment_key, 36);
+BH_ASSERT_SIZE(bh_fragment_fate, 8);
+BH_ASSERT_SIZE(bh_client_key, 20);
+BH_ASSERT_SIZE(bh_refused, 36);

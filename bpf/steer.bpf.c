@@ -44,7 +44,7 @@ struct vlan_tag {
 };
 
 /* RFC 792 and RFC 4443. Spelt out because linux/icmp.h leads to the C library's headers. */
-enum { ICMP_UNREACHABLE = 3, ICMP_SOURCE_QUENCH = 4, ICMP_TIME_EXCEEDED = 11, ICMP_PARAMETER = 12 };
+enum { ICMP_UNREACHABLE = 3, ICMP_TIME_EXCEEDED = 11, ICMP_PARAMETER = 12 };
 enum { ICMPV6_FIRST_ERROR = 1, ICMPV6_LAST_ERROR = 4 };
 struct icmp_header {
   __u8 type;
@@ -81,6 +81,10 @@ struct ip_packet {
   __u8 fragment; /* enum fragment */
   __u32 id;      /* of a fragment's packet */
 };
+
+BH_INLINE __u32 this_second(void) {
+  return (__u32)(bpf_ktime_get_ns() / 1000000000ull);
+}
 
 /* The next `bytes` bytes, or NULL when they are not all there. */
 BH_INLINE void* take(struct cursor* c, __u32 bytes) {
@@ -213,29 +217,65 @@ BH_INLINE int is_denied(__u32 list, const struct address* source) {
  * is lost: a source gets away with at most one request for each other CPU at each such moment. No
  * source ever gets less than its rate. Times are nanoseconds since boot: their sums do not overflow
  * in 500 years. */
-BH_INLINE int asks_too_often(const struct bh_steer_guard* guard, const struct address* source) {
+BH_INLINE int is_empty(struct bh_source_bucket* bucket, __u64 now, __u64 interval, __u64 burst) {
+  __u64 full_at = bucket->full_at;
+  if (full_at < now) {
+    full_at = now;
+  }
+  if (full_at + interval > now + burst) {
+    return 1;
+  }
+  bucket->full_at = full_at + interval;
+  return 0;
+}
+
+BH_INLINE int asks_too_often(const struct bh_steer_guard* guard, const struct address* source,
+                             __be16 port) {
   struct bh_source_key key;
   __builtin_memcpy(&key, source, sizeof(key));
   if (key.high != 0) { /* IPv6: an IPv4 address begins with ten bytes of zeros */
     key.low = 0;
   }
+  struct bh_client_key client_key = {.port = port};
+  __builtin_memcpy(client_key.address, source, sizeof(client_key.address));
   const __u64 now = bpf_ktime_get_ns();
+  struct bh_source_bucket* client = bpf_map_lookup_elem(&steer_clients, &client_key);
   struct bh_source_bucket* bucket = bpf_map_lookup_elem(&steer_sources, &key);
+  if (bucket && is_empty(bucket, now, guard->request_interval, guard->request_burst)) {
+    return !client || is_empty(client, now, BH_CLIENT_INTERVAL_NS, BH_CLIENT_BURST_NS);
+  }
+  /* They fail only where the kernel finds no memory at the moment: not charged then. */
   if (!bucket) {
     struct bh_source_bucket first = {.full_at = now + guard->request_interval};
-    /* It fails only where the kernel finds no memory at the moment: not charged then. */
     bpf_map_update_elem(&steer_sources, &key, &first, BPF_ANY);
-    return 0;
   }
-  __u64 full_at = bucket->full_at;
-  if (full_at < now) {
-    full_at = now;
+  if (!client) {
+    struct bh_source_bucket full = {.full_at = 0};
+    bpf_map_update_elem(&steer_clients, &client_key, &full, BPF_ANY);
   }
-  if (full_at + guard->request_interval > now + guard->request_burst) {
-    return 1;
-  }
-  bucket->full_at = full_at + guard->request_interval;
   return 0;
+}
+
+/* For the log: the first of a second only, and none when nobody reads. */
+BH_INLINE void tell_refused(const struct ip_packet* ip, const struct udphdr* udp) {
+  const __u32 only = 0;
+  struct bh_sampled* sampled = bpf_map_lookup_elem(&steer_sampled, &only);
+  if (!sampled) {
+    return;
+  }
+  const __u32 second = this_second();
+  if (sampled->second != second) {
+    sampled->second = second;
+    sampled->count = 0;
+  }
+  if (sampled->count >= BH_STEER_SAMPLES) {
+    return;
+  }
+  sampled->count += 1;
+  struct bh_refused refused = {.source_port = udp->source, .destination_port = udp->dest};
+  __builtin_memcpy(refused.source, &ip->source, sizeof(refused.source));
+  __builtin_memcpy(refused.destination, &ip->destination, sizeof(refused.destination));
+  bpf_ringbuf_output(&steer_refused, &refused, sizeof(refused), BPF_RB_NO_WAKEUP);
 }
 
 /* Of a datagram to a listener that takes media, `c` behind its UDP header. */
@@ -257,8 +297,9 @@ BH_INLINE __u32 fate_of_media(struct cursor* c, const struct ip_packet* ip,
       stun->cookie != bpf_htonl(BH_STUN_MAGIC_COOKIE)) {
     return BH_STEER_REDIRECTED;
   }
-  return guard->request_interval != 0 && asks_too_often(guard, &ip->source) ? BH_STEER_STUN_RATE
-                                                                            : BH_STEER_REDIRECTED;
+  return guard->request_interval != 0 && asks_too_often(guard, &ip->source, udp->source)
+             ? BH_STEER_STUN_RATE
+             : BH_STEER_REDIRECTED;
 }
 
 /* What becomes of a packet, as the counter that it is counted by (enum bh_steer_counter). */
@@ -279,6 +320,7 @@ BH_INLINE __u32 fate_of_datagram(struct cursor* c, const struct ip_packet* ip) {
     return BH_STEER_REDIRECTED;
   }
   if (guard->list != 0 && is_denied(guard->list, &ip->source)) {
+    tell_refused(ip, udp);
     return BH_STEER_DENIED;
   }
   return guard->media ? fate_of_media(c, ip, udp, guard) : BH_STEER_REDIRECTED;
@@ -294,9 +336,10 @@ BH_INLINE int has_rule(__u32 side, const struct address* address) {
  * some port: it waits there, while the kernel would never see the rest. */
 BH_INLINE __u32 fate_of_later_fragment(const struct ip_packet* ip,
                                        const struct bh_fragment_key* key) {
-  const __u32* fate = bpf_map_lookup_elem(&steer_fragments, key);
-  if (fate) {
-    return *fate;
+  const struct bh_fragment_fate* first = bpf_map_lookup_elem(&steer_fragments, key);
+  /* An older one is of another packet that had the same number. */
+  if (first && this_second() - first->second <= BH_FRAGMENT_SECONDS) {
+    return first->fate;
   }
   return has_rule(BH_STEER_DESTINATION, &ip->destination) ||
                  has_rule(BH_STEER_SOURCE, &ip->source) || has_rule(BH_STEER_OUTBOUND, &ip->source)
@@ -314,10 +357,10 @@ BH_INLINE __u32 fate_of_udp(struct cursor* c, const struct ip_packet* ip) {
   if (ip->fragment == LATER) {
     return fate_of_later_fragment(ip, &key);
   }
-  const __u32 fate = fate_of_datagram(c, ip);
+  const struct bh_fragment_fate first = {fate_of_datagram(c, ip), this_second()};
   /* Should the kernel find no memory, the others go by their addresses. */
-  bpf_map_update_elem(&steer_fragments, &key, &fate, BPF_ANY);
-  return fate;
+  bpf_map_update_elem(&steer_fragments, &key, &first, BPF_ANY);
+  return first.fate;
 }
 
 /* What an ICMP error quotes of the packet it is about: was it one that the relay sent? */
@@ -342,7 +385,6 @@ BH_INLINE int icmp_is_ours(struct cursor* c) {
   }
   switch (icmp->type) {
     case ICMP_UNREACHABLE:
-    case ICMP_SOURCE_QUENCH:
     case ICMP_TIME_EXCEEDED:
     case ICMP_PARAMETER:
       break;

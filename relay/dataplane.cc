@@ -378,10 +378,27 @@ void DataPlane::LogRefusals() {
       refusal_log_.Note(refusal, refusal.listener == kNoListener ? "" : names.at(refusal.listener));
     }
   }
+  for (const bh_refused& denied : ports_->TakeRefused()) {
+    Refusal refusal;
+    std::copy_n(denied.source, sizeof(denied.source), refusal.source.bytes.data());
+    std::copy_n(denied.destination, sizeof(denied.destination), refusal.destination.bytes.data());
+    refusal.source_port = be16::FromRaw(denied.source_port);
+    refusal.destination_port = be16::FromRaw(denied.destination_port);
+    refusal.drop = Drop::kDenied;
+    const Listener* listener = exchange_->current()->FindListenerAt(
+        refusal.destination, refusal.destination_port.ToHost());
+    if (listener != nullptr) refusal_log_.Note(refusal, names.at(listener->number));
+  }
 }
 
+// What workers have refused, and what XDP programs have denied before them.
 RefusalLog::Totals DataPlane::Drops() const {
   RefusalLog::Totals totals{};
+  for (size_t p = 0; p < ports_->ports().size(); ++p) {
+    if (auto counts = ports_->ReadSteerCounts(p)) {
+      totals[DropIndex(Drop::kDenied)] += counts->dropped[BH_STEER_DENIED - (BH_STEER_PASSED + 1)];
+    }
+  }
   for (size_t w = 0; w < workers_.size(); ++w) {
     for (size_t d = 0; d < kDropCount; ++d) totals[d] += segment_->worker(w).drops[d].Get();
   }

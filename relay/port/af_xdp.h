@@ -85,6 +85,7 @@ class AfXdpPort {
   const AfXdpPlan& plan() const { return plan_; }
   absl::Status Apply(const SteerTable& table) { return maps_->Apply(table); }
   SteerCounts ReadSteerCounts() const { return maps_->ReadCounts(); }
+  std::vector<bh_refused> TakeRefused() { return maps_->TakeRefused(); }
   AfXdpLosses ReadLosses() const;
   bool LinkUp() const { return LinkIsUp(facts_.name); }
   // Error: the interface, or the program on it, is no longer the one that was opened, so that no

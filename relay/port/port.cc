@@ -334,6 +334,16 @@ std::optional<SteerCounts> PortSet::ReadSteerCounts(size_t port) const {
   return entry.af_xdp->ReadSteerCounts();
 }
 
+std::vector<bh_refused> PortSet::TakeRefused() {
+  std::vector<bh_refused> all;
+  for (State::Entry& entry : state_->entries) {
+    if (!entry.af_xdp) continue;
+    const std::vector<bh_refused> some = entry.af_xdp->TakeRefused();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
 absl::Status PortSet::StillOpen() const {
   for (const State::Entry& entry : state_->entries) {
     if (!entry.af_xdp) continue;

@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bpf/shared.h"
 #include "relay/walk/drop.h"
 
 struct rte_mempool;
@@ -126,6 +127,8 @@ class PortSet {
   PortLosses ReadLosses(size_t port) const;  // index into ports()
   // Nothing for a port without an XDP program.
   std::optional<SteerCounts> ReadSteerCounts(size_t port) const;
+  // Packets that the ports' XDP programs have denied since the last call: a few of each second.
+  std::vector<bh_refused> TakeRefused();
   // Error: a port's interface is gone, or its XDP program: see AfXdpPort::StillOpen.
   absl::Status StillOpen() const;
 

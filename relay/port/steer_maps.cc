@@ -70,6 +70,7 @@ const std::array<SteerMaps::Wanted, SteerMaps::kMaps> SteerMaps::kWanted = {{
     {BH_STEER_GUARDS_MAP, sizeof(bh_steer_guard)},
     {BH_STEER_ACCESS_MAP, sizeof(uint8_t)},
     {BH_STEER_COUNTERS_MAP, sizeof(uint64_t)},
+    {BH_STEER_REFUSED_MAP, 0},
 }};
 
 absl::StatusOr<uint32_t> QueryProgramId(unsigned ifindex) {
@@ -148,16 +149,50 @@ absl::StatusOr<SteerMaps> SteerMaps::Find(unsigned ifindex) {
                       attached->name, kWanted[m].name));
     }
   }
+  if (absl::Status status = maps.OpenRing(); !status.ok()) {
+    return status;
+  }
   return maps;
 }
 
-SteerMaps::SteerMaps(SteerMaps&& other) noexcept : fds_(other.fds_), rows_(std::move(other.rows_)) {
+void SteerMaps::RingDeleter::operator()(ring_buffer* ring) const {
+  ring_buffer__free(ring);
+}
+
+absl::Status SteerMaps::OpenRing() {
+  refused_ = std::make_unique<std::vector<bh_refused>>();
+  const auto take = [](void* all, void* data, size_t bytes) {
+    if (bytes >= sizeof(bh_refused)) {
+      bh_refused one;
+      std::memcpy(&one, data, sizeof(one));
+      static_cast<std::vector<bh_refused>*>(all)->push_back(one);
+    }
+    return 0;
+  };
+  ring_.reset(ring_buffer__new(fds_[kRefused], take, refused_.get(), nullptr));
+  return ring_ != nullptr ? absl::OkStatus() : SystemError("opening the log of refusals", errno);
+}
+
+std::vector<bh_refused> SteerMaps::TakeRefused() {
+  ring_buffer__consume(ring_.get());
+  return std::exchange(*refused_, {});
+}
+
+SteerMaps::SteerMaps(SteerMaps&& other) noexcept
+    : fds_(other.fds_),
+      rows_(std::move(other.rows_)),
+      applied_(std::move(other.applied_)),
+      refused_(std::move(other.refused_)),
+      ring_(std::move(other.ring_)) {
   other.fds_.fill(-1);
 }
 
 SteerMaps& SteerMaps::operator=(SteerMaps&& other) noexcept {
   std::swap(fds_, other.fds_);
   std::swap(rows_, other.rows_);
+  std::swap(applied_, other.applied_);
+  std::swap(refused_, other.refused_);
+  std::swap(ring_, other.ring_);
   return *this;
 }
 
@@ -222,8 +257,19 @@ absl::Status SteerMaps::Remove(const bh_steer_key& key) {
   return absl::OkStatus();
 }
 
+// What fails is put back as it was as far as that goes: the next Apply then begins from there, and
+// not from what was never written.
 absl::Status SteerMaps::Apply(const SteerTable& table) {
-  const SteerChange change = rows_.ChangeTo(table);
+  absl::Status status = Execute(rows_.ChangeTo(table));
+  if (status.ok()) {
+    applied_ = table;
+  } else {
+    Execute(rows_.ChangeTo(applied_)).IgnoreError();
+  }
+  return status;
+}
+
+absl::Status SteerMaps::Execute(const SteerChange& change) {
   absl::Status status;
   const auto remove_all = [&] {
     for (const bh_steer_key& key : change.removals) {

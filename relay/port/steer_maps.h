@@ -5,11 +5,15 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "relay/port/steer_rules.h"
+
+struct ring_buffer;
 
 namespace bridgehead::port {
 
@@ -39,17 +43,25 @@ class SteerMaps {
   absl::Status Apply(const SteerTable& table);
   // Sums over all CPUs.
   SteerCounts ReadCounts() const;
+  // Denied packets since the last call: a few of each second.
+  std::vector<bh_refused> TakeRefused();
 
  private:
   // One map each; kMaps is their number.
-  enum Map { kRules, kPorts, kGuards, kAccess, kCounters, kMaps };
+  enum Map { kRules, kPorts, kGuards, kAccess, kCounters, kRefused, kMaps };
   struct Wanted {
     const char* name;
     uint32_t value_bytes;
   };
   static const std::array<Wanted, kMaps> kWanted;
 
+  struct RingDeleter {
+    void operator()(ring_buffer* ring) const;
+  };
+
   SteerMaps() { fds_.fill(-1); }
+  absl::Status OpenRing();
+  absl::Status Execute(const SteerChange& change);
   absl::Status Update(Map map, const void* key, const void* value, const char* what);
   absl::Status AddList(uint32_t number, const SteerList& list);
   absl::Status ForgetList(uint32_t number, const SteerList& list);
@@ -58,6 +70,9 @@ class SteerMaps {
 
   std::array<int, kMaps> fds_;
   SteerRows rows_;
+  SteerTable applied_;  // what the maps say
+  std::unique_ptr<std::vector<bh_refused>> refused_;
+  std::unique_ptr<ring_buffer, RingDeleter> ring_;
 };
 
 }  // namespace bridgehead::port

@@ -147,6 +147,8 @@ class SessionShard {
   // free or changes meanwhile.
   bool Copy(size_t index, Session& copy) const;
   size_t capacity() const { return sessions_.size(); }
+  // The number of a flow's session.
+  size_t IndexOf(Flow& flow) const { return IndexOf(Session::Of(flow)); }
   size_t worker() const { return config_.worker; }
   size_t bytes() const;
 

@@ -46,21 +46,6 @@ std::span<const uint8_t> PayloadOf(const Packet& packet) {
   return {packet.Payload(), packet.Udp<Family>().length.ToHost() - sizeof(UdpHeader)};
 }
 
-// What a media listener takes from nobody; and STUN requests, of a source that sends too many. An
-// empty payload is left to who asks for more.
-template <class Family>
-Drop RefuseDatagram(const Packet& packet, SessionShard& shard, const PortTraits& port,
-                    const Snapshot& snapshot, uint32_t now) {
-  const std::span<const uint8_t> payload = PayloadOf<Family>(packet);
-  if (payload.empty()) return Drop::kNone;
-  if (!bh_may_be_media(payload[0])) return Drop::kNotMedia;
-  if (!port.charge_requests || !LooksLikeStunRequest(payload)) return Drop::kNone;
-  return shard.admission().MayRequest(Family::Any(packet.Key<Family>().source),
-                                      snapshot.limits.admission, now)
-             ? Drop::kNone
-             : Drop::kStunRate;
-}
-
 // Why a packet that no listener takes is refused.
 template <class Family>
 Drop NameStranger(const Packet& packet, const Snapshot& snapshot) {
@@ -241,7 +226,8 @@ Drop AdmitTo(const Listener& listener, Packet& packet, SessionShard& shard, cons
   if (Family::HopLimit(packet.Ip<Family>()) <= 1) return Drop::kTtlExpired;
   if (listener.octo) return AdmitOcto<Family>(listener, packet, shard, snapshot, now);
   if (!listener.access->Allows(client)) return Drop::kDenied;
-  Drop drop = RefuseDatagram<Family>(packet, shard, port, snapshot, now);
+  Drop drop =
+      RefuseMedia(PayloadOf<Family>(packet), client, port.charge_requests, shard, snapshot, now);
   if (drop != Drop::kNone) return drop;
 
   StunBindingRequest request;
@@ -320,6 +306,15 @@ void SampleRefusal(const Packet& packet, uint16_t listener, Drop drop, SessionSh
 
 }  // namespace
 
+Drop RefuseMedia(std::span<const uint8_t> payload, const Ipv6Address& source, bool charge,
+                 SessionShard& shard, const Snapshot& snapshot, uint32_t now) {
+  if (payload.empty()) return Drop::kNone;  // left to who asks for more
+  if (!bh_may_be_media(payload[0])) return Drop::kNotMedia;
+  if (!charge || !LooksLikeStunRequest(payload)) return Drop::kNone;
+  return shard.admission().MayRequest(source, snapshot.limits.admission, now) ? Drop::kNone
+                                                                              : Drop::kStunRate;
+}
+
 template <class Family>
 Drop Admit(Packet& packet, SessionShard& shard, const PortTraits& port, const Snapshot& snapshot,
            uint32_t now) {
@@ -344,7 +339,11 @@ template <class Family>
 Drop FollowClient(Packet& packet, SessionShard& shard, const PortTraits& port,
                   const Snapshot& snapshot, uint32_t now) {
   if ((packet.flow->state & kMedia) == 0) return Drop::kNone;
-  Drop drop = RefuseDatagram<Family>(packet, shard, port, snapshot, now);
+  // Whoever is confirmed is where he says: a forger who sends requests under his address must not
+  // use up what he needs to stay.
+  const bool charge = port.charge_requests && (packet.flow->state & kConfirmed) == 0;
+  Drop drop = RefuseMedia(PayloadOf<Family>(packet), Family::Any(packet.Key<Family>().source),
+                          charge, shard, snapshot, now);
   if (drop != Drop::kNone || !LooksLikeStunRequest(PayloadOf<Family>(packet))) return drop;
   const Listener* listener = ListenerOf<Family>(packet, snapshot);
   if (listener != nullptr && !listener->access->Allows(Family::Any(packet.Key<Family>().source))) {

@@ -10,11 +10,19 @@
 // same packets by the same names, on ports that have no such program.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "relay/session/shard.h"
 #include "relay/walk/packet.h"
 #include "relay/walk/snapshot.h"
 
 namespace bridgehead {
+
+// What a media listener takes from nobody; and, with `charge`, STUN requests of a source that sends
+// too many. `payload`: what there is of it, in a first fragment not all.
+Drop RefuseMedia(std::span<const uint8_t> payload, const Ipv6Address& source, bool charge,
+                 SessionShard& shard, const Snapshot& snapshot, uint32_t now);
 
 // Sets packet.flow to the new session's flow towards the bridge, or names the drop.
 template <class Family>

@@ -39,7 +39,7 @@ void Walk::Complain(Packet& packet, Drop drop, Complaint complaint, uint16_t mtu
   const Adjacency* adjacency = WayOut(Opposite(*packet.flow), snapshot);
   typename Family::Address source;
   if (adjacency == nullptr || !OwnAddress<Family>(packet, adjacency->next_hop, snapshot, source) ||
-      !icmp_allowance_.Take(now)) {
+      !icmp_allowance_.Take(complaint, shard_.IndexOf(*packet.flow), now)) {
     return;
   }
   counters_.drops[DropIndex(drop)].Add(1);
@@ -75,7 +75,8 @@ void Walk::Unreachable(Packet& packet, Complaint complaint, const Snapshot& snap
   Classify(error, QuotedAnswer<Family>(error), snapshot);
   if (FindQuoted<Family>(error, shard_, snapshot) != Drop::kNone) return;
   const Adjacency* adjacency = WayOut(*error.flow, snapshot);
-  if (adjacency == nullptr || !icmp_allowance_.Take(now)) return;
+  if (adjacency == nullptr || !icmp_allowance_.Take(complaint, shard_.IndexOf(*error.flow), now))
+    return;
   if (TranslateIcmp<Family>(error, snapshot) != Drop::kNone) return;
   counters_.drops[DropIndex(packet.drop)].Add(1);
   counters_.icmp_sent.Add(1);

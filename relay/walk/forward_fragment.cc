@@ -3,8 +3,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "bpf/demux.h"
 #include "relay/net/checksum.h"
+#include "relay/walk/admit.h"
 #include "relay/walk/icmp_build.h"
 #include "relay/walk/lookup.h"
 #include "relay/walk/rewrite.h"
@@ -20,14 +20,10 @@ FlowKey<Family> KeyOf(const Fragment& first) {
           first.udp().destination};
 }
 
-bool MayBeMedia(const Fragment& first) {
-  return first.bytes <= sizeof(UdpHeader) || bh_may_be_media(first.payload[sizeof(UdpHeader)]);
-}
-
 // Whether its sender lets a fragment be cut further: in IPv6 no one does (RFC 8200 section 5), what
 // becomes IPv4 has no say in it (RFC 7915 section 5.1.1).
 template <class Family>
-bool MayBeCut(const Packet& packet, const Flow& flow) {
+bool FragmentMayBeCut(const Packet& packet, const Flow& flow) {
   if constexpr (std::is_same_v<Family, Ipv4>) {
     return (packet.Ip<Ipv4>().fragment.ToHost() & kIpv4DontFragment) == 0;
   } else {
@@ -79,13 +75,6 @@ void WriteHeader(Packet& packet, const Fragment& fragment, uint8_t hops, uint8_t
       be32::FromHost(fragment.key.id)};
 }
 
-uint8_t TrafficClass(const Ipv4Header& ip) {
-  return ip.tos;
-}
-uint8_t TrafficClass(const Ipv6Header& ip) {
-  return static_cast<uint8_t>(ip.version_class_flow.ToHost() >> 20);
-}
-
 // The fragment as it leaves, but for the Ethernet header.
 template <class In, class Out>
 void RewriteFragment(Packet& packet, const Fragment& fragment, const Flow& flow,
@@ -116,6 +105,11 @@ template <class Family>
 void Walk::OrderFragment(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   if (packet.ordered) return ForwardFragment<Family>(packet, snapshot, now);
   const Fragment fragment = FragmentOf<Family>(packet);
+  if (fragment.whole()) {  // RFC 6946: nothing to do with others of this identification
+    const FlowKey<Family> key = KeyOf<Family>(fragment);
+    const LocalAddress* local = Classify(packet, key, snapshot);
+    return ToOwner<Family>(packet, OwnerOf(packet, key, local, snapshot, steering_), snapshot, now);
+  }
   auto give_up = [this](const Packet& other) { more_.push_back(other); };
   FragmentTable::Datagram& datagram = fragments_.FindOrMake(fragment.key, now, give_up);
   using State = FragmentTable::Datagram::State;
@@ -184,8 +178,11 @@ Drop Walk::FindFragmentFlow(Packet& packet, const Fragment& fragment, const Snap
     drop =
         Drop::kUdpNoChecksum;  // RFC 7915 section 4.5: it would take the whole packet to make one
   }
-  if (drop == Drop::kNone && (packet.flow->state & kMedia) != 0 && !MayBeMedia(fragment)) {
-    drop = Drop::kNotMedia;
+  if (drop == Drop::kNone && (packet.flow->state & kMedia) != 0) {
+    const bool charge =
+        ports_[packet.port].charge_requests && (packet.flow->state & kConfirmed) == 0;
+    drop = RefuseMedia({fragment.payload + sizeof(UdpHeader), fragment.bytes - sizeof(UdpHeader)},
+                       fragment.key.source, charge, shard_, snapshot, now);
   }
   if (drop != Drop::kNone) {
     datagram.state = State::kRefused;
@@ -213,10 +210,11 @@ void Walk::ForwardFragment(Packet& packet, const Snapshot& snapshot, uint32_t no
     return Complain<Family>(packet, Drop::kTtlExpired, Complaint::kTimeExceeded, 0, snapshot, now);
   }
   const int growth = GrowthOfFragment<Family>(flow);
+  const bool may_be_cut = FragmentMayBeCut<Family>(packet, flow);
   const uint16_t mtu =
-      adjacency == nullptr ? UINT16_MAX : MtuOf<Family>(flow, *adjacency, /*in_fragments=*/true);
+      adjacency == nullptr ? UINT16_MAX : MtuOf<Family>(flow, *adjacency, may_be_cut);
   const bool fits = packet.ip_length + growth <= mtu;
-  if (!fits && !MayBeCut<Family>(packet, flow)) {
+  if (!fits && !may_be_cut) {
     if (!fragment.first()) return packet.End(Drop::kEgressMtu);
     return Complain<Family>(packet, Drop::kEgressMtu, Complaint::kTooLarge,
                             static_cast<uint16_t>(mtu - growth), snapshot, now);

@@ -43,10 +43,12 @@ FragmentTable::Datagram* FragmentTable::Find(const FragmentKey& key, uint32_t no
 
 FragmentTable::Datagram& FragmentTable::PlaceFor(const FragmentKey& key, uint32_t now) {
   auto [first, last] = SetOf(key);
-  return *std::min_element(first, last, [&](const Datagram& a, const Datagram& b) {
-    // Those whose time is over are all alike.
-    return std::max(a.until, now) < std::max(b.until, now);
-  });
+  // The one whose time is over, or else the oldest: seconds do not tell those of a flood apart.
+  auto age = [&](const Datagram& known) {
+    return known.until <= now ? UINT32_MAX : made_ - known.made;
+  };
+  return *std::max_element(first, last,
+                           [&](const Datagram& a, const Datagram& b) { return age(a) < age(b); });
 }
 
 Drop FragmentTable::Note(Datagram& datagram, const Fragment& fragment, bool& whole_packet) {

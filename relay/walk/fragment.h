@@ -46,6 +46,7 @@ struct Fragment {
   bool more = false;
 
   bool first() const { return offset == 0; }
+  bool whole() const { return offset == 0 && !more; }
   uint32_t end() const { return offset + bytes; }
   // Of a first one.
   UdpHeader& udp() const { return *reinterpret_cast<UdpHeader*>(payload); }
@@ -83,6 +84,7 @@ class FragmentTable {
     uint16_t last_held = kEnd;
     uint32_t end = 0;             // of the whole packet; 0: not known
     std::array<Piece, 6> pieces;  // what has come, sorted, not touching each other
+    uint32_t made = 0;            // rises from one to the next
     Flow* flow = nullptr;
     uint32_t sequence = 0;  // of the flow's session, which may end meanwhile
   };
@@ -99,6 +101,7 @@ class FragmentTable {
     place = Datagram{};
     place.key = key;
     place.until = now + kSeconds;
+    place.made = ++made_;
     return place;
   }
 
@@ -172,6 +175,7 @@ class FragmentTable {
   std::vector<Datagram> datagrams_;
   std::vector<Node> nodes_;  // taken in turn: a used one in the way is the oldest
   uint16_t next_node_ = 0;
+  uint32_t made_ = 0;
   size_t held_ = 0;
 };
 

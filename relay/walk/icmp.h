@@ -5,6 +5,8 @@
 // direction, and the error goes where that flow's packets go.
 #pragma once
 
+#include <type_traits>
+
 #include "relay/session/shard.h"
 #include "relay/walk/packet.h"
 #include "relay/walk/snapshot.h"
@@ -22,9 +24,21 @@ template <class Family>
 typename Family::Header& QuotedIp(const Packet& packet) {
   return *reinterpret_cast<typename Family::Header*>(&IcmpOf<Family>(packet) + 1);
 }
+// The fragment header of a quoted IPv6 packet that was cut, or nullptr: IPv4 has it in its own.
+template <class Family>
+Ipv6FragmentHeader* QuotedFragment(const Packet& packet) {
+  if constexpr (std::is_same_v<Family, Ipv6>) {
+    auto& ip = QuotedIp<Ipv6>(packet);
+    if (ip.next_header == kProtocolFragment) return reinterpret_cast<Ipv6FragmentHeader*>(&ip + 1);
+  }
+  return nullptr;
+}
 template <class Family>
 UdpHeader& QuotedUdp(const Packet& packet) {
-  return *reinterpret_cast<UdpHeader*>(&QuotedIp<Family>(packet) + 1);
+  auto* fragment = QuotedFragment<Family>(packet);
+  void* behind = fragment != nullptr ? static_cast<void*>(fragment + 1)
+                                     : static_cast<void*>(&QuotedIp<Family>(packet) + 1);
+  return *static_cast<UdpHeader*>(behind);
 }
 
 // What an answer to the quoted packet would have.

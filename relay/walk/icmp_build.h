@@ -37,6 +37,13 @@ inline void FillIcmpOuter(Ipv6Header& ip, uint8_t hops, uint8_t tos, size_t leng
   ip.next_header = kProtocolIcmpv6;
   ip.hop_limit = hops;
 }
+inline uint8_t TrafficClass(const Ipv4Header& ip) {
+  return ip.tos;
+}
+inline uint8_t TrafficClass(const Ipv6Header& ip) {
+  return static_cast<uint8_t>(ip.version_class_flow.ToHost() >> 20);
+}
+
 template <class Family>
 inline void SealIcmp(const typename Family::Header& ip, IcmpHeader& icmp, size_t size) {
   uint64_t sum = 0;

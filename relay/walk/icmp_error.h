@@ -2,9 +2,12 @@
 // section 2.4): about packets of its sessions only, and a bounded number each second.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "relay/net/family.h"
+#include "relay/session/admission.h"
 #include "relay/walk/packet.h"
 
 namespace bridgehead {
@@ -17,22 +20,24 @@ template <class Family>
 void MakeIcmpError(Packet& packet, Complaint complaint, uint16_t mtu,
                    const typename Family::Address& source);
 
-// How many may be sent: a new allowance each second (RFC 4443 section 2.4 (f)).
+// How many may be sent (RFC 4443 section 2.4 (f)). Each session has a small share, so that one that
+// makes the relay complain silences nobody else; and what path MTU discovery needs is counted
+// apart.
 class IcmpAllowance {
  public:
   static constexpr uint32_t kPerSecond = 100;
+  static constexpr uint32_t kOfOneSession = 10;
 
-  bool Take(uint32_t now) {
-    if (now != second_) {
-      second_ = now;
-      left_ = kPerSecond;
-    }
-    return left_ > 0 && left_-- > 0;
+  // `session`: any number of its own.
+  bool Take(Complaint complaint, size_t session, uint32_t now) {
+    return sessions_[session % sessions_.size()].Take(kOfOneSession, now) &&
+           (complaint == Complaint::kTooLarge ? too_large_ : others_).Take(kPerSecond, now);
   }
 
  private:
-  uint32_t second_ = 0;
-  uint32_t left_ = 0;
+  std::array<RateLimit, 256> sessions_;  // they share by number
+  RateLimit too_large_;
+  RateLimit others_;
 };
 
 }  // namespace bridgehead

@@ -50,8 +50,17 @@ Drop ParseIcmpv6(Packet& packet) {
     return Drop::kIcmpTruncated;
   }
   const Ipv6Header& quoted = QuotedIp<Ipv6>(packet);
-  if (quoted.version_class_flow.ToHost() >> 28 != 6 || quoted.next_header != kProtocolUdp ||
-      quoted.payload_length.ToHost() < sizeof(UdpHeader)) {
+  size_t headers = sizeof(UdpHeader);
+  uint8_t protocol = quoted.next_header;
+  if (const Ipv6FragmentHeader* fragment = QuotedFragment<Ipv6>(packet)) {
+    headers += sizeof(*fragment);
+    if (size < sizeof(IcmpHeader) + sizeof(Ipv6Header) + headers) return Drop::kIcmpTruncated;
+    // Of the first one only: the others have no ports.
+    if ((fragment->offset.ToHost() & kIpv6OffsetMask) != 0) return Drop::kIcmpNoSession;
+    protocol = fragment->next_header;
+  }
+  if (quoted.version_class_flow.ToHost() >> 28 != 6 || protocol != kProtocolUdp ||
+      quoted.payload_length.ToHost() < headers) {
     return Drop::kIcmpNoSession;
   }
   packet.kind = PacketKind::kIcmpError;

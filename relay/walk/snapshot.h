@@ -154,6 +154,10 @@ struct Snapshot {
     }
     return nullptr;
   }
+  const Listener* FindListenerAt(const Ipv6Address& any, uint16_t port) const {
+    const LocalAddress* local = any.IsMapped() ? local_v4.Find(any.Unmapped()) : local_v6.Find(any);
+    return local != nullptr ? FindListener(*local, port) : nullptr;
+  }
   // What is known about an address, or nullptr.
   template <class Family>
   const LocalAddress* FindLocal(const typename Family::Address& address) const {

@@ -160,6 +160,16 @@ typename Out::Header QuotedHeader(const typename In::Header& from) {
   }
 }
 
+// The first fragment of an IPv6 packet in IPv4's words (RFC 7915 section 5.1.1).
+void MakeFragment(Ipv4Header& ip, const Ipv6FragmentHeader& fragment) {
+  const bool more = (fragment.offset.ToHost() & kIpv6MoreFragments) != 0;
+  ip.total_length =
+      be16::FromHost(static_cast<uint16_t>(ip.total_length.ToHost() - sizeof(fragment)));
+  ip.identification =
+      be16::FromHost(static_cast<uint16_t>(fragment.identification.ToHost() & 0xffff));
+  ip.fragment = be16::FromHost(more ? kIpv4MoreFragments : uint16_t{0});
+}
+
 void SetAddresses(Ipv4Header& ip, be32 source, be32 destination) {
   ip.checksum = be16::FromRaw(ApplyDelta(
       ip.checksum.Raw(), ChecksumDelta(SumAddress(ip.source) + SumAddress(ip.destination),
@@ -170,13 +180,6 @@ void SetAddresses(Ipv4Header& ip, be32 source, be32 destination) {
 void SetAddresses(Ipv6Header& ip, const Ipv6Address& source, const Ipv6Address& destination) {
   ip.source = source;
   ip.destination = destination;
-}
-
-uint8_t TrafficClass(const Ipv4Header& ip) {
-  return ip.tos;
-}
-uint8_t TrafficClass(const Ipv6Header& ip) {
-  return static_cast<uint8_t>(ip.version_class_flow.ToHost() >> 20);
 }
 
 template <class In>
@@ -200,7 +203,11 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
                                                                          : Direction::kToBridge);
   const typename In::Header outer = packet.Ip<In>();
   const FlowKey<Out> original = Original<Out>(sent, snapshot);
+  const Ipv6FragmentHeader* fragment = QuotedFragment<In>(packet);
   typename Out::Header quoted = QuotedHeader<Out, In>(QuotedIp<In>(packet));
+  if constexpr (std::is_same_v<In, Ipv6> && std::is_same_v<Out, Ipv4>) {
+    if (fragment != nullptr) MakeFragment(quoted, *fragment);
+  }
   SetAddresses(quoted, original.source, original.destination);
   if constexpr (std::is_same_v<Out, Ipv4> && std::is_same_v<In, Ipv6>) SealIp(quoted);
 
@@ -212,13 +219,16 @@ void Rebuild(Packet& packet, const Message& message, const Snapshot& snapshot) {
       ApplyUdpDelta(udp.checksum.Raw(), static_cast<uint16_t>(~sent.transport_delta)));
 
   auto* tail = reinterpret_cast<uint8_t*>(&udp);
+  if (fragment != nullptr && std::is_same_v<In, Out>) tail -= sizeof(*fragment);
+  const auto* start = reinterpret_cast<const uint8_t*>(&QuotedIp<In>(packet));
   const uint8_t* end = packet.frame + packet.ip_offset + packet.ip_length;
   constexpr size_t kHeaders = 2 * Out::kHeaderBytes + sizeof(IcmpHeader);
   auto tail_bytes = static_cast<size_t>(end - tail);
   if constexpr (!std::is_same_v<In, Out>) {
     tail_bytes = std::min(tail_bytes, kMostIcmpBytes<Out> - kHeaders);
-    if (message.quoted_bytes > In::kHeaderBytes + sizeof(UdpHeader)) {
-      tail_bytes = std::min(tail_bytes, message.quoted_bytes - In::kHeaderBytes);
+    const auto before_tail = static_cast<size_t>(tail - start);
+    if (message.quoted_bytes > before_tail + sizeof(UdpHeader)) {
+      tail_bytes = std::min(tail_bytes, message.quoted_bytes - before_tail);
     }
   }
 

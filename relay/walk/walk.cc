@@ -206,7 +206,8 @@ void Walk::Cut(Packet& packet, const Adjacency& adjacency, const Snapshot& snaps
 void Walk::SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency& adjacency) {
   const size_t before = more_.size();
   // What waits must find room there, too.
-  if (before + kMostPieces > kMostMore - FragmentTable::kHeld) return packet.End(Drop::kNoBuffer);
+  if (before + kMostPieces > kMostMore - FragmentTable::kHeld - kBurst)
+    return packet.End(Drop::kNoBuffer);
   Drop drop = packet.ipv6 ? Split<Ipv6>(packet, mtu, id, buffers_, more_)
                           : Split<Ipv4>(packet, mtu, id, buffers_, more_);
   if (drop != Drop::kNone) return packet.End(drop);

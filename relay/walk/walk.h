@@ -101,7 +101,7 @@ class Walk {
   void CountHeld() { counters_.held.Set(hold_.held() + fragments_.held()); }
 
   // At most for one burst: all waiting fragments, and the pieces of some large packets.
-  static constexpr size_t kMostMore = FragmentTable::kHeld + 1024;
+  static constexpr size_t kMostMore = FragmentTable::kHeld + kBurst + 1024;
 
   SessionShard& shard_;
   const Steering& steering_;

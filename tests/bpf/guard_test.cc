@@ -96,6 +96,9 @@ class BpfGuard : public SteerProgram, public ::testing::WithParamInterface<Famil
     return Packet().Eth().IP(source, GetParam().listener).Udp(40000, port).Payload(StunRequest());
   }
 
+  // From a port of the client's that has not asked before.
+  Packet Newcomer() { return To(10004).Udp(next_port_++, 10004); }
+
   // Lets this much time pass for the source's bucket.
   void Pass(uint64_t ns, std::string_view source) {
     bh_source_key key{};
@@ -109,6 +112,9 @@ class BpfGuard : public SteerProgram, public ::testing::WithParamInterface<Famil
   }
 
   static constexpr uint16_t kFirst = 300;
+
+ private:
+  uint16_t next_port_ = 50000;
 };
 
 TEST_P(BpfGuard, WithoutAGuardNothingIsDropped) {
@@ -201,14 +207,14 @@ TEST_P(BpfGuard, CutAtEveryByte) {
       EXPECT_EQ(Fate(request.Truncated(bytes)), bytes < headers ? none : kRelay) << bytes;
     }
   }
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(request), kRelay);
-  EXPECT_EQ(Fate(request), kStunRate);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
 }
 
 TEST_P(BpfGuard, RequestsBeyondTheRateAreDroppedUntilTimePasses) {
   const char* client = GetParam().client;
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004)), kRelay);
-  EXPECT_EQ(Fate(To(10004)), kStunRate);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
   EXPECT_EQ(Fate(To(10004).Udp(40001, 10004)), kStunRate) << "whatever its port";
   EXPECT_EQ(Fate(Packet()
                      .Eth()
@@ -219,11 +225,23 @@ TEST_P(BpfGuard, RequestsBeyondTheRateAreDroppedUntilTimePasses) {
             kStunRate);
   EXPECT_EQ(Fate(To(10000)), kRelay) << "this listener has no limit";
   Pass(kHour, client);
-  EXPECT_EQ(Fate(To(10004)), kRelay);
-  EXPECT_EQ(Fate(To(10004)), kStunRate);
+  EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
   Pass(100 * kHour, client);  // no more than a burst is saved up
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004)), kRelay);
-  EXPECT_EQ(Fate(To(10004)), kStunRate);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
+}
+
+// A flood under a client's address must not end the client's call.
+TEST_P(BpfGuard, WhoHasAskedBeforeMayGoOn) {
+  const Packet client = To(10004).Udp(40000, 10004);
+  EXPECT_EQ(Fate(client), kRelay);
+  for (int i = 0; i < 10; ++i) Fate(Newcomer());
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
+  int passed = 0;
+  for (int i = 0; i < 40; ++i) passed += Fate(client) == kRelay;
+  EXPECT_GE(passed, 20);  // a second's worth
+  EXPECT_LT(passed, 40);
 }
 
 TEST_P(BpfGuard, OnlyRequestsAreCharged) {
@@ -241,14 +259,14 @@ TEST_P(BpfGuard, OnlyRequestsAreCharged) {
       EXPECT_EQ(Fate(To(10004).Payload(payload)), kRelay);
     }
   }
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004)), kRelay);
-  EXPECT_EQ(Fate(To(10004)), kStunRate);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
   EXPECT_EQ(Fate(To(10004).Payload(response)), kRelay);
   EXPECT_EQ(Fate(To(10004).Payload("\x80\x6f rtp")), kRelay);
 }
 
 TEST_P(BpfGuard, SourcesAreAddressesAndInIpv6Networks) {
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004)), kRelay);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kRelay);
   EXPECT_EQ(Fate(From(GetParam().neighbour, 10004)), Is6() ? kStunRate : kRelay);
   EXPECT_EQ(Fate(From(GetParam().stranger, 10004)), kRelay);
 }
@@ -259,11 +277,11 @@ TEST_P(BpfGuard, ChecksInTheirOrder) {
   const bh_steer_guard all = Guard(10004, 10004, kList, true, 1);
   Write(BH_STEER_GUARDS_MAP, &at, &all);
   AddOthers(false);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004)), kDenied);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(Newcomer()), kDenied);
   AddOthers(true);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Fate(To(10004).Payload("none")), kNotMedia);
-  EXPECT_EQ(Fate(To(10004)), kRelay);
-  EXPECT_EQ(Fate(To(10004)), kStunRate);
+  EXPECT_EQ(Fate(Newcomer()), kRelay);
+  EXPECT_EQ(Fate(Newcomer()), kStunRate);
 }
 
 TEST_P(BpfGuard, TheFirstGuardThatHoldsThePortDecidesOfAsManyAsThereCanBe) {

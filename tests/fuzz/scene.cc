@@ -119,7 +119,7 @@ test::Packet Scene::FromBridge(std::string_view to, uint16_t source_port, uint16
   return test::Packet().Eth(kBridge, kRelayLan).IP(net_.bridge, to).Udp(source_port, port);
 }
 Bytes Scene::StillHere() const {
-  return FromClient(kClientPort, kMediaPort).Payload("still here").Build();
+  return FromClient(kClientPort, kMediaPort).Payload(test::kRtp).Build();
 }
 
 void Scene::Establish() {
@@ -136,7 +136,7 @@ void Scene::AddSourceNat() {
   const uint16_t nat = Add(kWan, test::Packet(client).Payload(test::StunRequest("a/b:c")));
   const test::Packet answer = FromBridge(net_.nat, kMediaPort, nat).Payload(Answer());
   Add(kLan, answer);
-  Add(kWan, test::Packet(client).Vlan(0).Payload("media").Trailer(9));
+  Add(kWan, test::Packet(client).Vlan(0).Payload(test::kRtp).Trailer(9));
   const test::Packet sent_up = test::Packet().IP(net_.client, net_.listener);
   const test::Packet left_up = test::Packet().IP(net_.nat, net_.bridge);
   AddErrors(kLan, test::Packet(sent_up).Udp(kClientPort, kMediaPort),
@@ -153,7 +153,7 @@ void Scene::AddDestinationNat() {
   Add(kWan, test::Packet(client).Payload(test::StunRequest("a/b:c")));
   const test::Packet answer = FromBridge(net_.client, kDirectBridgePort, kClientPort);
   Add(kLan, test::Packet(answer).Payload(Answer()));
-  Add(kWan, test::Packet(client).Payload("media"));
+  Add(kWan, test::Packet(client).Payload(test::kRtp));
   const test::Packet sent = test::Packet().IP(net_.client, net_.listener);
   const test::Packet left = test::Packet().IP(net_.client, net_.bridge);
   AddErrors(kLan, test::Packet(sent).Udp(kClientPort, kDirectPort),
@@ -192,7 +192,7 @@ void Scene::AddErrors(uint8_t port, const test::Packet& original, const test::Pa
   quotables_.push_back({port, router, left_from, as_it_is ? router : original_to, original, left});
   test::Packet error = test::Packet().IP(router, left_from);
   error = port == kWan ? error.Eth(kGateway, kRelayWan) : error.Eth(kBridge, kRelayLan);
-  const test::Packet quoted = test::Packet(left).Ttl(63).Payload("media");
+  const test::Packet quoted = test::Packet(left).Ttl(63).Payload(test::kRtp);
   error = v6 ? error.Icmp(1, 4) : error.Icmp(3, 3);
   Add(port, test::Packet(error).Quote(quoted));
   error = v6 ? error.Icmp(2, 0, 1400) : error.Icmp(3, 4, 1400);

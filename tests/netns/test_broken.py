@@ -42,7 +42,7 @@ BROKEN = {
     "IP version 6 in an IPv4 frame": ({"version": 6}, None),
     "IP checksum": ({"ip_checksum": 0x1234}, "ip_checksum"),
     "tiny first fragment": ({"fragment": 0x2000, "payload": b"\x80" * 240}, "fragment_tiny"),
-    "later fragment": ({"fragment": 0x0010}, None),
+    "later fragment of TCP": ({"fragment": 0x0010, "protocol": 6}, None),
     "source in 127/8": ({"source": "127.0.0.1"}, "martian_source"),
     "source in 0/8": ({"source": "0.0.0.1"}, "martian_source"),
     "source is multicast": ({"source": "224.0.0.5"}, "martian_source"),
@@ -173,6 +173,11 @@ def steered(frame, lab):
     return ours and (length <= 8 or is_media(udp[8:9]))
 
 
+def is_fragment(frame):
+    at = 18 if frame[12:14] in (b"\x81\x00", b"\x88\xa8") else 14
+    return len(frame) >= at + 8 and struct.unpack_from("!H", frame, at + 6)[0] & 0x3FFF != 0
+
+
 def mutate(frame, chance):
     frame = bytearray(frame)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
@@ -200,6 +205,9 @@ def test_fuzzed_burst_is_accounted_for_to_the_packet(lab):
     burst = []
     while len(burst) < 2000:
         frame = mutate(chance.choice(bases), chance)
+        # What becomes of a fragment depends on others: see test_fragments.py.
+        if is_fragment(frame):
+            continue
         # No listener but this one: no other bridge may answer with ICMP in between.
         if frame[14 + 16:14 + 20] != socket.inet_aton(PUBLIC) or frame[36:38] == b"\x27\x10":
             burst.append(frame)

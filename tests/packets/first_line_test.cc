@@ -123,6 +123,21 @@ TEST_P(PacketsFirstLine, RequestsOfOneSourceHaveARate) {
   EXPECT_EQ(Ask(net().client).drop, Drop::kStunRate);
 }
 
+// A flood under a client's address must not end the client's call.
+TEST_P(PacketsFirstLine, WhoeverIsConfirmedIsNotCharged) {
+  const uint16_t port = Establish();
+  Frame answer = Frame().Eth(kBridge, kRelayLan);
+  answer.IP(net().bridge, GetParam().source_nat ? net().nat : net().client).Udp(10000, port);
+  harness_.Send(kLan, answer.Payload("answer").Build());
+  harness_.Send(kWan, FromClient().Payload(kRtp).Build());
+  for (uint32_t i = 0; i < 40 * kRequests; ++i) {
+    Ask(net().client, static_cast<uint16_t>(41000 + i));
+  }
+  for (uint32_t i = 0; i < 3 * kRequests; ++i) {
+    EXPECT_EQ(Ask(net().client).verdict, Verdict::kTransmit);
+  }
+}
+
 TEST_P(PacketsFirstLine, ASourceIsAnAddressOrAnIpv6Network) {
   if (GetParam().workers > 1) GTEST_SKIP() << "each worker counts the clients that it owns";
   for (uint32_t i = 0; i < kRequests; ++i) Ask(net().client, static_cast<uint16_t>(40000 + i));

@@ -301,6 +301,23 @@ TEST_P(PacketsFragments, AFloodOfThemIsBoundedAndDisplacesItself) {
   EXPECT_EQ(harness_.Sum(&WorkerCounters::held), 0u);
 }
 
+TEST_P(PacketsFragments, AFloodBetweenThePiecesOfAPacketTakesItsOldestOnes) {
+  Bytes up = FromClient().Payload(Media(2000)).Build();
+  std::vector<Bytes> pieces = Fragments(up, 600, 9);
+  std::vector<Bytes> out;
+  uint32_t id = 1000;
+  for (const Bytes& piece : pieces) {
+    for (Bytes& sent : Through(kWan, {piece})) out.push_back(std::move(sent));
+    // Fewer than there is room for, all in the same second.
+    std::vector<Bytes> flood;
+    for (int i = 0; i < 100; ++i) flood.push_back(FragmentOf(up, 600, 1200, id++));
+    Through(kWan, flood);
+  }
+  EXPECT_EQ(Join(out, 9), ToBridge().Payload(Media(2000)).Build());
+  harness_.Advance(5);
+  for (const Outcome& outcome : harness_.RetryHeld()) Count(outcome);
+}
+
 TEST_P(PacketsFragments, OnePacketInVeryManyPieces) {
   Bytes up = FromClient().Payload(Media(40000)).Build();
   std::vector<Bytes> pieces = Fragments(up, 256);

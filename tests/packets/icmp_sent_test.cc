@@ -110,19 +110,33 @@ TEST_P(PacketsIcmpSent, TooLargeTheOtherWay) {
 }
 
 TEST_P(PacketsIcmpSent, ABoundedNumberEachSecond) {
-  Bytes up = FromClient().Ttl(1).PayloadSize(10).Build();
-  auto sent = [&] {
+  auto sent = [&](uint16_t port) {
+    Bytes up = FromClient().Udp(port, 10000).Ttl(1).Payload(kRtp).Build();
     size_t count = 0;
-    for (const Outcome& out : harness_.Send(kWan, std::vector<Bytes>(500, up))) {
+    for (const Outcome& out : harness_.Send(kWan, std::vector<Bytes>(50, up))) {
       count += out.verdict == Verdict::kTransmit;
       EXPECT_EQ(out.drop, Drop::kTtlExpired);
     }
     return count;
   };
-  EXPECT_EQ(sent(), IcmpAllowance::kPerSecond);
-  EXPECT_EQ(sent(), 0u);
+  EXPECT_EQ(sent(40000), IcmpAllowance::kOfOneSession);
+  EXPECT_EQ(sent(40000), 0u);
+  // Others have theirs, up to what all of a worker have together.
+  for (uint16_t port = 41000; port < 41050; ++port) {
+    harness_.Send(kWan, FromClient().Udp(port, 10000).Payload(StunRequest()).Build());
+  }
+  size_t all = IcmpAllowance::kOfOneSession;
+  for (uint16_t port = 41000; port < 41050; ++port) all += sent(port);
+  EXPECT_EQ(all, IcmpAllowance::kPerSecond * GetParam().workers);
+  // And nobody keeps path MTUs from being found.
+  api::Snapshot snapshot = Config();
+  snapshot.mutable_routing()->mutable_interfaces(1)->set_mtu(1300);
+  ASSERT_EQ(harness_.Switch(snapshot), "");
+  Frame large = FromClient().Udp(41010, 10000).DontFragment(!net().ClientIsV6());
+  Outcome out = harness_.Send(kWan, large.Payload(Bytes(1400, 0x80)).Build());
+  EXPECT_EQ(out.drop, Drop::kEgressMtu);
   harness_.Advance(1);
-  EXPECT_EQ(sent(), IcmpAllowance::kPerSecond);
+  EXPECT_EQ(sent(40000), IcmpAllowance::kOfOneSession);
 }
 
 TEST_P(PacketsIcmpSent, NoRoute) {

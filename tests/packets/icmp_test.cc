@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/packets/modes.h"
+#include "tests/support/fragments.h"
 
 namespace bridgehead::test {
 namespace {
@@ -112,6 +113,36 @@ TEST_P(PacketsIcmp, ErrorsAboutPacketsToTheClientReachTheBridge) {
       EXPECT_EQ(out.frame, AtBridge(error));
     }
   }
+}
+
+// What left in fragments is quoted as one; IPv4 has no header more for that.
+TEST_P(PacketsIcmp, ErrorsAboutFragmentsReachTheirSender) {
+  auto error = [&](const Error& words, const Frame& outer, bool v6, const Bytes& quoted) {
+    Frame frame = outer;
+    words.On(frame, v6).Payload(
+        std::span(quoted).subspan(14, std::min<size_t>(540, quoted.size() - 14)));
+    return frame.Build();
+  };
+  const Bytes media(2000, 0x80);
+  const Bytes left = FragmentOf(ToBridge().Payload(media).Build(), 0, 1200, 77);
+  const Bytes came = FragmentOf(FromClient().Ttl(63).Payload(media).Build(), 0, 1200, 77);
+  Outcome out = harness_.Send(
+      kLan,
+      error(kTimeExceeded, Frame().Eth(kBridge, kRelayLan).IP(Router(net().BridgeIsV6()), Seen()),
+            net().BridgeIsV6(), left));
+  ASSERT_EQ(out.verdict, Verdict::kTransmit);
+  if (Across()) return;  // the families' quotes differ in more than their addresses
+  EXPECT_EQ(out.frame,
+            error(kTimeExceeded,
+                  Frame().Eth(kRelayWan, kGateway).IP(net().listener, net().client).Ttl(63),
+                  net().ClientIsV6(), came));
+  // A later one names no ports.
+  const Bytes later = FragmentOf(ToBridge().Payload(media).Build(), 1200, 2008, 77);
+  out = harness_.Send(
+      kLan,
+      error(kTimeExceeded, Frame().Eth(kBridge, kRelayLan).IP(Router(net().BridgeIsV6()), Seen()),
+            net().BridgeIsV6(), later));
+  EXPECT_EQ(out.drop, Drop::kIcmpNoSession);
 }
 
 // RFC 792 asks for no more than the header and eight bytes.
