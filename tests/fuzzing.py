@@ -46,7 +46,10 @@ def reproduction(build, target, artifact):
 def run_short(build, target, directory):
     """(None, how many inputs ran), or (what is wrong, the whole output)."""
     corpus = directory / target
-    write_seeds(build, target, corpus)
+    try:
+        write_seeds(build, target, corpus)
+    except subprocess.CalledProcessError as error:
+        return "its own seeds break it", str(error)
     seeds = len(list(corpus.iterdir()))
     runs = SLOW_RUNS if target in SLOW else RUNS
     result = subprocess.run(

@@ -132,7 +132,8 @@ std::vector<Key> TimeoutAndLimitKeys() {
            "such program (vdev:). Beyond it requests are dropped as stun_rate, other media never. "
            "A browser that connects sends some 20 to 50 a second, later one every few seconds: the "
            "default lets 200 people behind one address connect in the same second, and thousands "
-           "talk. 0: no limit.",
+           "talk. Whoever forges an address may use its share up, but ends no call: clients that "
+           "have asked before (device:) or are confirmed (vdev:) go on. 0: no limit.",
        .source = "RFC 8445 section 14 (checks are paced by 50 ms), RFC 7675 (consent)",
        .set = [](Config& c, const Value& v) { c.limits.stun_requests_per_source = Number(v); }},
   };
