@@ -34,15 +34,15 @@ QUICK_EVENTS = ("test_reload_under_traffic", "test_ctrl_restarts_under_traffic",
                 "test_fragments_in_any_order")
 
 
-# These take long, and what they look at does not depend on workers and NAT mode together: each value
-# of both is enough.
-TWO_MODES = ("test_first_line", "test_flood", "test_fragments", "test_health", "test_refusals")
+# What these look at depends on workers and NAT mode together. For the others each value of both is
+# enough, or a full run would take too long.
+FOUR_MODES = ("test_broken", "test_lifecycle", "test_media", "test_topologies")
 LEFT_OUT = ((1, "source"), (2, "destination"))
 
 
 def is_left_out(item):
     """By the workers and the NAT mode that a test runs with, as one parameter or as two."""
-    if item.module.__name__ not in TWO_MODES or not hasattr(item, "callspec"):
+    if item.module.__name__ in FOUR_MODES or not hasattr(item, "callspec"):
         return False
     parameters = item.callspec.params
     modes = [*parameters.values(), (parameters.get("workers"), parameters.get("nat"))]
