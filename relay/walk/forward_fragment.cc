@@ -211,8 +211,9 @@ void Walk::ForwardFragment(Packet& packet, const Snapshot& snapshot, uint32_t no
   }
   const int growth = GrowthOfFragment<Family>(flow);
   const bool may_be_cut = FragmentMayBeCut<Family>(packet, flow);
-  const uint16_t mtu =
-      adjacency == nullptr ? UINT16_MAX : MtuOf<Family>(flow, *adjacency, may_be_cut);
+  const uint16_t mtu = MtuOf<Family>(
+      flow, adjacency != nullptr ? adjacency->next_hop.mtu : MtuOfRoute(flow, snapshot),
+      may_be_cut);
   const bool fits = packet.ip_length + growth <= mtu;
   if (!fits && !may_be_cut) {
     if (!fragment.first()) return packet.End(Drop::kEgressMtu);
@@ -225,8 +226,8 @@ void Walk::ForwardFragment(Packet& packet, const Snapshot& snapshot, uint32_t no
   } else {
     RewriteFragment<Family, Ipv4>(packet, fragment, flow, snapshot);
   }
+  if (!fits) return SendInPieces(packet, mtu, fragment.key.id, adjacency, snapshot, now);
   if (adjacency == nullptr) return Hold(packet, snapshot, now);
-  if (!fits) return SendInPieces(packet, mtu, fragment.key.id, *adjacency);
   WriteEthernet(packet, *adjacency);
 }
 

@@ -147,8 +147,7 @@ constexpr int Growth(const Flow& flow) {
 // How large what leaves may be: what is sent to IPv6 in fragments fits any IPv6 path (RFC 7915
 // section 4.1), since no error of such a path could tell its sender.
 template <class In>
-inline uint16_t MtuOf(const Flow& flow, const Adjacency& adjacency, bool in_fragments) {
-  const uint16_t mtu = adjacency.next_hop.mtu;
+inline uint16_t MtuOf(const Flow& flow, uint16_t mtu, bool in_fragments) {
   if (!std::is_same_v<In, Ipv4> || flow.families == Families::k4To4 || !in_fragments) return mtu;
   return mtu < kSmallestMtuOfIpv6 ? mtu : kSmallestMtuOfIpv6;
 }

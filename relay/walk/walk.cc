@@ -37,9 +37,9 @@ bool MayBeCut(const Packet& packet, const Flow& flow) {
 }
 
 template <class Family>
-bool Fits(const Packet& packet, const Flow& flow, const Adjacency& adjacency) {
+bool Fits(const Packet& packet, const Flow& flow, uint16_t mtu) {
   return packet.ip_length + Growth<Family>(flow) <=
-         MtuOf<Family>(flow, adjacency, MayBeCut<Family>(packet, flow));
+         MtuOf<Family>(flow, mtu, MayBeCut<Family>(packet, flow));
 }
 
 }  // namespace
@@ -150,10 +150,11 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   if (Family::HopLimit(packet.Ip<Family>()) <= 1) [[unlikely]] {
     return Complain<Family>(packet, Drop::kTtlExpired, Complaint::kTimeExceeded, 0, snapshot, now);
   }
-  const bool fits = adjacency == nullptr || Fits<Family>(packet, flow, *adjacency);
+  const uint16_t mtu = adjacency != nullptr ? adjacency->next_hop.mtu : MtuOfRoute(flow, snapshot);
+  const bool fits = Fits<Family>(packet, flow, mtu);
   if (!fits && !MayBeCut<Family>(packet, flow)) [[unlikely]] {
-    const auto mtu = static_cast<uint16_t>(adjacency->next_hop.mtu - Growth<Family>(flow));
-    return Complain<Family>(packet, Drop::kEgressMtu, Complaint::kTooLarge, mtu, snapshot, now);
+    return Complain<Family>(packet, Drop::kEgressMtu, Complaint::kTooLarge,
+                            static_cast<uint16_t>(mtu - Growth<Family>(flow)), snapshot, now);
   }
   if (flow.direction == Direction::kToClient) {
     if ((flow.state & kAnswered) == 0 && !IsStunError({packet.Payload(), PayloadSize(packet)}))
@@ -165,7 +166,7 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   }
   Account(flow, packet.ip_length, now);
   if (!fits) [[unlikely]]
-    return Cut<Family>(packet, *adjacency, snapshot);
+    return Cut<Family>(packet, adjacency, mtu, snapshot, now);
   RewriteHeaders<Family>(
       packet, flow, snapshot,
       adjacency != nullptr && ports_[adjacency->next_hop.port].tx_checksum_offload);
@@ -195,15 +196,19 @@ void Walk::Account(Flow& flow, uint16_t bytes, uint32_t now) {
 
 // Too large for its way out, and its sender lets it be cut.
 template <class Family>
-void Walk::Cut(Packet& packet, const Adjacency& adjacency, const Snapshot& snapshot) {
+void Walk::Cut(Packet& packet, const Adjacency* adjacency, uint16_t mtu, const Snapshot& snapshot,
+               uint32_t now) {
   const Flow& flow = *packet.flow;
   uint32_t id = 0;
   if constexpr (std::is_same_v<Family, Ipv4>) id = packet.Ip<Ipv4>().identification.ToHost();
   RewriteHeaders<Family>(packet, flow, snapshot, /*port_finishes=*/false);
-  SendInPieces(packet, MtuOf<Family>(flow, adjacency, /*in_fragments=*/true), id, adjacency);
+  SendInPieces(packet, MtuOf<Family>(flow, mtu, /*in_fragments=*/true), id, adjacency, snapshot,
+               now);
 }
 
-void Walk::SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency& adjacency) {
+// `adjacency` null: the pieces wait for their next hop.
+void Walk::SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency* adjacency,
+                        const Snapshot& snapshot, uint32_t now) {
   const size_t before = more_.size();
   // What waits must find room there, too.
   if (before + kMostPieces > kMostMore - FragmentTable::kHeld - kBurst)
@@ -211,9 +216,16 @@ void Walk::SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacen
   Drop drop = packet.ipv6 ? Split<Ipv6>(packet, mtu, id, buffers_, more_)
                           : Split<Ipv4>(packet, mtu, id, buffers_, more_);
   if (drop != Drop::kNone) return packet.End(drop);
-  WriteEthernet(packet, adjacency);
-  for (size_t i = before; i < more_.size(); ++i) WriteEthernet(more_[i], adjacency);
   counters_.fragments_made.Add(more_.size() - before);
+  auto send = [&](Packet& piece) {
+    if (adjacency != nullptr) return WriteEthernet(piece, *adjacency);
+    Hold(piece, snapshot, now);
+  };
+  send(packet);
+  for (size_t i = before; i < more_.size(); ++i) {
+    more_[i].kind = PacketKind::kFragment;  // it has no ports
+    send(more_[i]);
+  }
 }
 
 // An ICMP error about a packet that was sent here. It says nothing about whether the session lives
@@ -240,6 +252,15 @@ const Adjacency* Walk::WayOut(Flow& flow, const Snapshot& snapshot) {
   const Adjacency* adjacency = forwarding.Get(flow.adjacency);
   if (adjacency == nullptr || adjacency->state != Adjacency::State::kResolved) return nullptr;
   return adjacency;
+}
+
+// Of a way out whose next hop is not resolved. Without a way there is a drop of its own.
+uint16_t Walk::MtuOfRoute(Flow& flow, const Snapshot& snapshot) const {
+  const Session& session = Session::Of(flow);
+  auto hop = snapshot.forwarding->Route(flow.direction == Direction::kToBridge
+                                            ? session.bridge_address(snapshot.places)
+                                            : session.client_address());
+  return hop ? hop->mtu : UINT16_MAX;
 }
 
 void Walk::Reroute(Flow& flow, const Snapshot& snapshot) {

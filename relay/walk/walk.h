@@ -73,8 +73,10 @@ class Walk {
   void Established(Packet& packet, const Snapshot& snapshot, uint32_t now);
   void Account(Flow& flow, uint16_t bytes, uint32_t now);
   template <class Family>
-  void Cut(Packet& packet, const Adjacency& adjacency, const Snapshot& snapshot);
-  void SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency& adjacency);
+  void Cut(Packet& packet, const Adjacency* adjacency, uint16_t mtu, const Snapshot& snapshot,
+           uint32_t now);
+  void SendInPieces(Packet& packet, uint16_t mtu, uint32_t id, const Adjacency* adjacency,
+                    const Snapshot& snapshot, uint32_t now);
 
   // Fragments (forward_fragment.cc).
   template <class Family>
@@ -96,6 +98,7 @@ class Walk {
   void Unreachable(Packet& packet, Complaint complaint, const Snapshot& snapshot, uint32_t now);
 
   const Adjacency* WayOut(Flow& flow, const Snapshot& snapshot);
+  uint16_t MtuOfRoute(Flow& flow, const Snapshot& snapshot) const;
   void Reroute(Flow& flow, const Snapshot& snapshot);
   void Hold(Packet& packet, const Snapshot& snapshot, uint32_t now);
   void CountHeld() { counters_.held.Set(hold_.held() + fragments_.held()); }

@@ -451,6 +451,27 @@ TEST_P(PacketsCut, FragmentsThatMustNotBe) {
   sent_ = forwarded_ = dropped_ = 0;
 }
 
+// Also while the next hop is not known yet.
+TEST_P(PacketsCut, PiecesWaitForTheirNextHop) {
+  const bool v6 = net().ClientIsV6();
+  api::Snapshot snapshot = BasicSnapshot(GetParam().source_nat, net());
+  snapshot.mutable_routing()->mutable_interfaces(0)->set_mtu(v6 ? 1280 : 700);
+  api::Snapshot unresolved = snapshot;
+  unresolved.mutable_routing()->mutable_neighbours()->DeleteSubrange(0, 1);
+  ASSERT_EQ(harness_.Switch(unresolved), "");
+  Bytes down = FromBridge().Id(300).Payload(Media(1400)).Build();
+  EXPECT_EQ(Through(kLan, {down}).size(), 0u);
+  EXPECT_GT(harness_.Sum(&WorkerCounters::held), 1u);
+  EXPECT_EQ(Difference(), 0);
+  ASSERT_EQ(harness_.Switch(snapshot), "");
+  std::vector<Bytes> out;
+  for (const Outcome& outcome : harness_.RetryHeld()) {
+    Count(outcome);
+    out.push_back(outcome.frame);
+  }
+  EXPECT_EQ(Join(out, 300), ToClient().Payload(Media(1400)).Build());
+}
+
 TEST_P(PacketsCut, AKernelSocketsPartialChecksumIsFinishedFirst) {
   WalkHarness::Options options;
   options.partial_checksums = true;
