@@ -5,6 +5,7 @@ The last line is always `N passed, N failed, N skipped`; the exit code is 1 when
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -55,13 +56,13 @@ class Runner:
                                       env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1",
                                            **(environment or {})})
         try:
-            return self.child.wait(seconds)
+            code = self.child.wait(seconds)
         except subprocess.TimeoutExpired:
             self.say(f"-- not done after {seconds} s: {' '.join(map(str, command))}")
             self.end_child()
-            return -1
-        finally:
-            self.child = None
+            code = -1
+        self.child = None  # not when the run is interrupted: then main() has to end it
+        return code
 
     def end_child(self):
         """SIGINT first: pytest then takes down what its fixtures have made."""
@@ -262,7 +263,8 @@ def remove_left_namespaces():
         pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True,
                               check=False).stdout.split()
         for pid in pids:
-            os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
@@ -299,6 +301,9 @@ def main():
         remove_left_namespaces()
         runner.run_all()
     except KeyboardInterrupt:
+        # Another one must not stop what the first has begun.
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, signal.SIG_IGN)
         runner.end_child()
         runner.results.fail("the run", "it was interrupted")
     finally:
