@@ -138,21 +138,22 @@ make_directories() {
 
 finish() {
   local status=$?
+  set +e # whatever fails here, the rest is to be removed all the same
   trap '' INT TERM HUP
   ((status <= 128)) || printf '\ndemo: interrupted, removing everything\n'
   if [[ $CHILD ]]; then
-    kill -TERM "$CHILD" 2>/dev/null || true
-    wait "$CHILD" 2>/dev/null || true
+    kill -TERM "$CHILD" 2>/dev/null
+    wait "$CHILD" 2>/dev/null
   fi
   if [[ $KEEP && $SUCCESS ]]; then
     exit "$status"
   fi
   # One that was only just started is not in its namespace yet, where remove_run looks.
-  ((${#PIDS[@]})) && kill -TERM "${PIDS[@]}" 2>/dev/null
+  if ((${#PIDS[@]})); then kill -TERM "${PIDS[@]}" 2>/dev/null; fi
   remove_run "$RUN"
   if ((status == 0 || status > 128)); then
     rm -rf "$LOGS"
-    rmdir "$(dirname "$LOGS")" 2>/dev/null || true
+    rmdir "$(dirname "$LOGS")" 2>/dev/null
   elif [[ -n $(ls "$LOGS" 2>/dev/null) ]]; then
     echo "demo: failed; all logs of this run: $LOGS" >&2
   fi

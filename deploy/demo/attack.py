@@ -44,8 +44,8 @@ class Flood:
 
     def stop(self):
         if self._process is not None and not self.ended():
-            self._process.terminate()
-            self._process.wait(5)
+            self._process.kill()  # it has nothing to put in order
+            self._process.wait()
 
 
 def resident(pid):

@@ -42,7 +42,7 @@ class MediaPort(asyncio.DatagramProtocol):
 
     def _named(self, data):
         """The connection that a STUN request names. An ICE restart names another one than before."""
-        if data[0] > 3:  # RFC 7983: not STUN
+        if not data or data[0] > 3:  # RFC 7983: not STUN
             return None
         try:
             message = aioice.stun.parse_message(data)

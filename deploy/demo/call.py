@@ -83,7 +83,8 @@ def udp_counters(pid):
     with open(f"/proc/{pid}/net/snmp", encoding="ascii") as snmp:
         names, values = [line.split()[1:] for line in snmp if line.startswith("Udp:")]
     counters = dict(zip(names, map(int, values)))
-    with open(f"/proc/{pid}/net/snmp6", encoding="ascii") as snmp6:
+    # A kernel without IPv6 has no such file.
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/net/snmp6", encoding="ascii") as snmp6:
         for name, value in map(str.split, snmp6):
             if name.startswith("Udp6"):
                 counters[name[4:]] = counters.get(name[4:], 0) + int(value)

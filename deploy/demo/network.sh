@@ -59,7 +59,7 @@ make_network() {
   for ns in "$CLIENT_NS" "$EDGE_NS" "$BRIDGE_NS"; do
     ip netns add "$ns"
     # Only where it is wanted: its multicast would be noise in the counters.
-    [[ $IPV6 ]] ||
+    [[ $IPV6 || ! -e /proc/sys/net/ipv6 ]] || # a kernel may have none
       in_ns "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
     ip -n "$ns" link set lo up
   done

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import subprocess
 
+ANSWER_WITHIN = 5  # seconds
+
 
 @dataclasses.dataclass
 class Port:
@@ -45,12 +47,14 @@ class RelayView:
         self._command = [command, "--run-dir", run_dir]
 
     def _query(self, *what):
-        run = subprocess.run([*self._command, *what, "--json"], capture_output=True, text=True, timeout=5,
-                             check=False)
+        command = " ".join([*self._command, *what])
         try:
+            run = subprocess.run([*self._command, *what, "--json"], capture_output=True, text=True,
+                                 timeout=ANSWER_WITHIN, check=False)
             return json.loads(run.stdout)
+        except subprocess.TimeoutExpired:
+            raise ViewError(f"`{command}` did not end within {ANSWER_WITHIN} s") from None
         except json.JSONDecodeError:
-            command = " ".join([*self._command, *what])
             raise ViewError(f"`{command}` failed: {run.stderr.strip()}") from None
 
     def sample(self):
@@ -70,6 +74,9 @@ class RelayView:
 
     def sessions_of(self, client):
         """Those of one client address, by (client's port, listener's port, NAT port)."""
+        answer = self._query("sessions", "--client", client)
+        if "sessions" not in answer:
+            raise ViewError(f"no sessions of the relay: {answer.get('error')}")
         return {(s["client_port"], s["listener_port"], s["nat_port"]):
                 Session(s["bridge"], s["confirmed"], s["packets_to_bridge"], s["packets_to_client"])
-                for s in self._query("sessions", "--client", client)["sessions"]}
+                for s in answer["sessions"]}

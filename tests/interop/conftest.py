@@ -61,8 +61,8 @@ def demo(tmp_path):
     def added():
         return {thing for thing in host_state() - before if not (strangers and of_relays(thing))}
 
-    def start(*options):
-        runs.append(Demo(tmp_path, *options))
+    def start(*options, path=None):
+        runs.append(Demo(tmp_path, *options, path=path))
         return runs[-1]
 
     yield start

@@ -21,14 +21,16 @@ MARK = "BRIDGEHEAD_INTEROP_RUN"  # in the environment of everything a test's dem
 class Demo:
     """One run of demo.sh. `output` grows as the run writes."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory, *options, path=None):
+        """`path`: a directory of programs to find in front of all others."""
         self.mark = uuid.uuid4().hex
         self._output_path = directory / f"demo-{self.mark}.out"
         with open(self._output_path, "wb") as output:
             self.process = subprocess.Popen(
                 [str(DEMO), "--build-dir", str(BUILD), *options], stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, MARK: self.mark})
+                env={**os.environ, MARK: self.mark,
+                     **({"PATH": f"{path}:{os.environ['PATH']}"} if path else {})})
         self.name = f"bh-demo-{self.process.pid}"
 
     @property

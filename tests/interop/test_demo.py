@@ -63,6 +63,17 @@ def test_ctrl_c_while_starting(demo):
     assert run.finish(20) == 130, run.output
 
 
+def test_bridge_that_ends_at_once(demo, tmp_path):
+    """It is the only process so far, and no longer there when the run is to be removed."""
+    janus = tmp_path / "janus"
+    janus.write_text("#!/bin/sh\necho no such plugin\nexit 1\n")
+    janus.chmod(0o755)
+    run = demo("--seconds", "3", path=tmp_path)
+    assert run.finish(60) == 1, run.output
+    assert "janus ended before listening" in run.output and "no such plugin" in run.output
+    assert f"failed; all logs of this run: {BUILD / 'demo-logs' / run.name}" in run.output
+
+
 def test_relay_ends_in_the_call(demo):
     run = demo("--seconds", "60")
     run.await_output("connected, 2 s of 60")

@@ -95,3 +95,17 @@ def test_a_browsers_port_names_its_session():
     state.ports = {"alice": {40000}, "bob": {20002}}  # its own, and the one the bridge has seen
     state.take_sessions({KEY: session(), (40001, 10000, 20002): session(bridge="jvb2")})
     assert state.bridges == {"alice": {"jvb1"}, "bob": {"jvb2"}}
+
+
+@pytest.mark.parametrize("script,fault", [
+    ("echo '{\"error\": \"relay.sock: it is not running\"}'; exit 3", "it is not running"),
+    ("echo no JSON at all >&2; exit 2", "no JSON at all"),
+    ("exec sleep 20", "did not end within"),
+])
+def test_a_command_that_fails_is_a_fault(tmp_path, monkeypatch, script, fault):
+    monkeypatch.setattr(relay_view, "ANSWER_WITHIN", 0.5)
+    command = tmp_path / "bridgehead"
+    command.write_text("#!/bin/sh\n" + script + "\n")
+    command.chmod(0o755)
+    with pytest.raises(relay_view.ViewError, match=fault):
+        relay_view.RelayView(str(command), str(tmp_path)).sessions_of("203.0.113.7")
