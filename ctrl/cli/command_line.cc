@@ -9,9 +9,11 @@ constexpr char kFooter[] =
     "Exit codes:\n"
     "  0  done\n"
     "  1  refused: check found errors, reload kept the old configuration, drain --wait gave up\n"
+    "     or was undrained\n"
     "  2  wrong usage\n"
     "  3  the relay or ctrl, as far as the subcommand needs it, does not answer; status: one of\n"
-    "     the two is down (what is known is printed all the same)";
+    "     the two is down (what is known is printed all the same); drain, undrain: the relay does\n"
+    "     not use it yet";
 
 using Command = int (*)(const Options&, const Streams&);
 
@@ -69,7 +71,8 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
     // Without SECONDS CLI11 gives what it gives for a flag.
     if (seconds.empty() || seconds == "true") return;
     double value = 0;
-    if (!CLI::detail::lexical_cast(seconds, value) || value < 0) {
+    // Not `value < 0`, which a NaN is not.
+    if (!CLI::detail::lexical_cast(seconds, value) || !(value >= 0)) {
       throw CLI::ValidationError("--wait", "got " + seconds + ", expected seconds");
     }
     options.wait_seconds = value;
