@@ -16,8 +16,9 @@ std::vector<Key> HealthCheckKeys() {
   return {
       {.path = "health_check",
        .doc =
-           "How bridgehead-ctrl asks the bridges that have a `health` or a `drain_state`. Until "
-           "its first check is done a bridge counts as up, and that one alone decides; then it "
+           "How bridgehead-ctrl asks the bridges that have a `health` or a `drain_state`. At "
+           "first a bridge counts as up. The first check that is good, refused or answered with "
+           "another status decides alone; any other failure may be one lost packet. Then it "
            "takes `fall` failures in a row to call it down, and `rise` good ones to call it up. A "
            "bridge that is down gets no new sessions (bridge_down); those it has go on, and run "
            "out if it does not come back. Nothing is moved to another bridge: a client's ufrag "
@@ -54,7 +55,7 @@ std::vector<Key> HealthCheckKeys() {
        .default_text = "3",
        .doc = "Failed checks until a bridge that was up is down.",
        .source = "a participant whose bridge is silent for 8 s counts as gone: with the defaults "
-                 "it is noticed within 7 s",
+                 "it is noticed within 8 s",
        .set = [](Config& c, const Value& v) { c.health_check.fall = Number(v); }},
   };
 }

@@ -135,6 +135,7 @@ void Check::Finish(std::optional<Failure> failure, const std::string& reason,
                    const std::string& body) {
   // The event that is running may be the one that goes: libevent allows that.
   Close();
+  OnFinished();
   const auto took = std::chrono::steady_clock::now() - start_;
   done_({failure, reason, std::chrono::duration_cast<std::chrono::microseconds>(took)}, body);
 }

@@ -32,13 +32,14 @@ class Check {
   Check(event_base* base, const config::Endpoint& to, int type, std::chrono::milliseconds timeout,
         Done done);
 
-  // What to send once connected, a kilobyte or two at most. A new question: what there was of the
-  // last answer is over.
+  // What to send once connected, a kilobyte or two at most.
   virtual std::string Question() = 0;
   // More of the answer; for a datagram all of one. Calls Finish when it is whole.
   virtual void OnData(const char* data, size_t size) = 0;
   // The other side has closed.
   virtual void OnEnd() = 0;
+  // What there was of the answer is not wanted any more.
+  virtual void OnFinished() {}
   // What there is of the answer when the time is over, in words.
   virtual std::string WhenLate() const = 0;
 

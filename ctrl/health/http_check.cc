@@ -27,13 +27,8 @@ int StatusOf(std::string_view line) {
   return status >= 100 && status <= 599 ? status : 0;
 }
 
-struct Head {
-  int status = 0;  // 0: malformed
-  std::optional<size_t> body_bytes;
-};
-
-Head ParseHead(std::string_view text) {
-  Head head;
+HttpHead ParseHead(std::string_view text) {
+  HttpHead head;
   const size_t line_end = std::min(text.find("\r\n"), text.size());
   const int status = StatusOf(text.substr(0, line_end));
   text.remove_prefix(std::min(line_end + 2, text.size()));
@@ -87,13 +82,13 @@ std::optional<bool> DrainOfMetrics(std::string_view body) {
     const std::string_view line = body.substr(0, end);
     body.remove_prefix(std::min(end + 1, body.size()));
     if (line.starts_with('#')) continue;
-    const std::string_view name = line.substr(0, line.find_first_of(" {"));
+    const std::string_view name = line.substr(0, line.find_first_of(" \t{"));
     if (!name.ends_with("drain_mode") && !name.ends_with("graceful_shutdown")) continue;
-    const size_t labels = line.find('}');
+    const size_t labels = line.rfind('}');  // the last: a label's value may hold others
     std::string_view rest =
         line.substr(labels == std::string_view::npos ? name.size() : labels + 1);
-    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
-    const std::string_view number = rest.substr(0, rest.find(' '));  // a time may follow
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+    const std::string_view number = rest.substr(0, rest.find_first_of(" \t"));  // a time may follow
     double value = 0;
     if (!absl::SimpleAtod({number.data(), number.size()}, &value) || std::isnan(value)) continue;
     draining = draining.value_or(false) || value != 0;
@@ -103,24 +98,39 @@ std::optional<bool> DrainOfMetrics(std::string_view body) {
 
 }  // namespace
 
-HttpAnswer ParseHttpAnswer(std::string_view bytes, bool ended) {
+HttpAnswer HttpAnswerParser::Append(std::string_view more) {
   constexpr std::string_view kVersion = "HTTP/1.";
-  // Garbage is told from a slow answer by its first bytes.
-  const std::string_view begin = bytes.substr(0, kVersion.size());
-  if (begin != kVersion.substr(0, begin.size())) return {Progress::kMalformed, 0, {}};
-  const size_t head_end = bytes.find("\r\n\r\n");
-  if (head_end == std::string_view::npos) {
-    return {ended ? Progress::kMalformed : Progress::kMore, 0, {}};
+  constexpr std::string_view kHeadEnd = "\r\n\r\n";
+  // The end of the head may have begun in what came before.
+  const size_t searched = text_.size() - std::min(text_.size(), kHeadEnd.size() - 1);
+  text_.append(more);
+  if (!head_) {
+    // Garbage is told from a slow answer by its first bytes.
+    const std::string_view begin = std::string_view(text_).substr(0, kVersion.size());
+    if (begin != kVersion.substr(0, begin.size())) return {Progress::kMalformed, 0, {}};
+    const size_t end = text_.find(kHeadEnd, searched);
+    if (std::min(end, text_.size()) > kMaxHeadBytes) return {Progress::kTooLong, 0, {}};
+    if (end == std::string::npos) return {Progress::kMore, 0, {}};
+    HttpHead head = ParseHead(std::string_view(text_).substr(0, end));
+    if (head.status == 0) return {Progress::kMalformed, 0, {}};
+    body_at_ = end + kHeadEnd.size();
+    head_ = head;
   }
-  const Head head = ParseHead(bytes.substr(0, head_end));
-  if (head.status == 0) return {Progress::kMalformed, 0, {}};
-  const std::string_view body = bytes.substr(head_end + 4);
-  if (head.body_bytes && body.size() >= *head.body_bytes) {
-    return {Progress::kWhole, head.status, body.substr(0, *head.body_bytes)};
+  const std::string_view body = std::string_view(text_).substr(body_at_);
+  if (head_->body_bytes && body.size() >= *head_->body_bytes) {
+    return {Progress::kWhole, head_->status, body.substr(0, *head_->body_bytes)};
   }
-  if (!ended) return {Progress::kMore, head.status, {}};
-  if (head.body_bytes) return {Progress::kMalformed, head.status, {}};
-  return {Progress::kWhole, head.status, body};
+  return {text_.size() > kMaxBytes ? Progress::kTooLong : Progress::kMore, head_->status, {}};
+}
+
+HttpAnswer HttpAnswerParser::End() const {
+  if (!head_ || head_->body_bytes) return {Progress::kMalformed, status(), {}};
+  return {Progress::kWhole, head_->status, std::string_view(text_).substr(body_at_)};
+}
+
+void HttpAnswerParser::Clear() {
+  std::string().swap(text_);  // clear() would keep the memory
+  head_.reset();
 }
 
 std::optional<bool> ParseDrainState(std::string_view body) {
@@ -134,7 +144,6 @@ HttpCheck::HttpCheck(event_base* base, const config::CheckUrl& url,
     : Check(base, url.at, SOCK_STREAM, timeout, std::move(done)), url_(url) {}
 
 std::string HttpCheck::Question() {
-  answer_.clear();
   return fmt::format(
       "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: bridgehead/{}\r\nAccept: */*\r\n"
       "Connection: close\r\n\r\n",
@@ -142,40 +151,42 @@ std::string HttpCheck::Question() {
 }
 
 void HttpCheck::OnData(const char* data, size_t size) {
-  answer_.append(data, size);
-  if (answer_.size() > kMaxAnswerBytes) {
-    return Fail(Failure::kTooLong, fmt::format("answer of more than {} bytes", kMaxAnswerBytes));
-  }
-  Judge(/*ended=*/false);
-}
-
-void HttpCheck::Judge(bool ended) {
-  const HttpAnswer answer = ParseHttpAnswer(answer_, ended);
+  const HttpAnswer answer = answer_.Append({data, size});
   switch (answer.progress) {
     case Progress::kMore:
       return;
     case Progress::kMalformed:
-      if (ended) {
-        return Fail(Failure::kClosed, fmt::format("connection ended after {} bytes, within the "
-                                                  "answer",
-                                                  answer_.size()));
-      }
       return Fail(Failure::kMalformed, "answer is not one of HTTP/1");
+    case Progress::kTooLong:
+      return Fail(Failure::kTooLong,
+                  answer.status != 0
+                      ? fmt::format("answer of more than {} bytes", HttpAnswerParser::kMaxBytes)
+                      : fmt::format("head of an answer of more than {} bytes",
+                                    HttpAnswerParser::kMaxHeadBytes));
     case Progress::kWhole:
-      break;
+      return Judge(answer);
   }
-  if (answer.status / 100 == 2) return Good(std::string(answer.body));
-  const bool redirect = answer.status / 100 == 3;
+}
+
+void HttpCheck::OnEnd() {
+  const HttpAnswer answer = answer_.End();
+  if (answer.progress == Progress::kWhole) return Judge(answer);
+  Fail(Failure::kClosed,
+       fmt::format("connection ended after {} bytes, within the answer", answer_.size()));
+}
+
+void HttpCheck::Judge(const HttpAnswer& whole) {
+  if (whole.status / 100 == 2) return Good(std::string(whole.body));
+  const bool redirect = whole.status / 100 == 3;
   Fail(Failure::kStatus,
-       fmt::format("status {}{}", answer.status, redirect ? " (redirects are not followed)" : ""));
+       fmt::format("status {}{}", whole.status, redirect ? " (redirects are not followed)" : ""));
 }
 
 std::string HttpCheck::WhenLate() const {
-  const HttpAnswer answer = ParseHttpAnswer(answer_, /*ended=*/false);
-  if (answer.status != 0) {
-    return fmt::format("status {}, but no end of the answer", answer.status);
+  if (answer_.status() != 0) {
+    return fmt::format("status {}, but no end of the answer", answer_.status());
   }
-  return answer_.empty() ? "no answer" : "only a part of the answer";
+  return answer_.size() == 0 ? "no answer" : "only a part of the answer";
 }
 
 }  // namespace bridgehead::health

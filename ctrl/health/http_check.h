@@ -6,6 +6,7 @@
 // why a connection failed, and gives a server its timeout anew with each byte.)
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,13 +17,39 @@ namespace bridgehead::health {
 
 // As far as an answer has come.
 struct HttpAnswer {
-  enum class Progress { kMore, kWhole, kMalformed };
+  enum class Progress { kMore, kWhole, kMalformed, kTooLong };
   Progress progress = Progress::kMore;
   int status = 0;         // once the head is there
-  std::string_view body;  // of a whole answer: a part of what was parsed
+  std::string_view body;  // of a whole answer: a part of the parser's text, until it changes
 };
-// `ended`: the connection has, there will be no more.
-HttpAnswer ParseHttpAnswer(std::string_view bytes, bool ended);
+
+struct HttpHead {
+  int status = 0;  // 0: malformed
+  std::optional<size_t> body_bytes;
+};
+
+// Takes an answer in as it comes. However small its pieces are, each byte is looked at once or
+// twice, so that a bridge gone mad can not keep the caller's loop busy.
+class HttpAnswerParser {
+ public:
+  static constexpr size_t kMaxHeadBytes = 16 * 1024;
+  static constexpr size_t kMaxBytes = 256 * 1024;
+
+  // Not after anything but kMore.
+  HttpAnswer Append(std::string_view more);
+  // The connection has ended: there is no more.
+  HttpAnswer End() const;
+  // For the next answer; gives its memory back.
+  void Clear();
+
+  size_t size() const { return text_.size(); }
+  int status() const { return head_ ? head_->status : 0; }
+
+ private:
+  std::string text_;
+  std::optional<HttpHead> head_;  // once it is there
+  size_t body_at_ = 0;
+};
 
 // What a bridge says about its own draining; nothing: not a word about it. `body`: a JSON object or
 // Prometheus' text format, see `drain_state` in the configuration's reference.
@@ -30,20 +57,19 @@ std::optional<bool> ParseDrainState(std::string_view body);
 
 class HttpCheck : public Check {
  public:
-  static constexpr size_t kMaxAnswerBytes = 256 * 1024;
-
   HttpCheck(event_base* base, const config::CheckUrl& url, std::chrono::milliseconds timeout,
             Done done);
 
  private:
   std::string Question() override;
   void OnData(const char* data, size_t size) override;
-  void OnEnd() override { Judge(/*ended=*/true); }
+  void OnEnd() override;
+  void OnFinished() override { answer_.Clear(); }
   std::string WhenLate() const override;
-  void Judge(bool ended);
+  void Judge(const HttpAnswer& whole);
 
   const config::CheckUrl url_;
-  std::string answer_;
+  HttpAnswerParser answer_;
 };
 
 }  // namespace bridgehead::health

@@ -1,8 +1,9 @@
 // Watches the bridges of the configuration: asks each one that has a `health` or a `drain_state`,
 // again and again, and knows which ones the operator drains.
 //
-// A bridge that a reload does not change is not disturbed: its state, counts and timers go on. Each
-// change of a state is logged once. What has changed within a moment is told together, so that many
+// A bridge that a reload does not change is not disturbed: its state, counts and timers go on. With
+// another interval or timeout its checks begin anew, counts included; its state stays. Each change
+// of a state is logged once. What has changed within a moment is told together, so that many
 // bridges that go at once make one snapshot.
 #pragma once
 

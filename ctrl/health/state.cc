@@ -13,6 +13,15 @@ std::string_view Label(Failure failure) {
   return kLabels[static_cast<size_t>(failure)];
 }
 
+namespace {
+
+// What no lost packet can be the cause of: somebody there has said no.
+bool IsPlain(Failure failure) {
+  return failure == Failure::kRefused || failure == Failure::kStatus;
+}
+
+}  // namespace
+
 BridgeState::State BridgeState::state() const {
   if (down_) return api::Bridge::DOWN;
   return drained_ || says_draining_ ? api::Bridge::DRAINING : api::Bridge::UP;
@@ -30,12 +39,13 @@ bool BridgeState::NoteHealth(const CheckResult& result, uint64_t now_unix) {
   const bool failed = result.failure.has_value();
   last_error_ = result.reason;
   against_ = failed == down_ ? 0 : against_ + 1;
-  // It was only assumed to be up, so the first result needs no second one.
-  const uint32_t needed = !judged_ ? 1 : failed ? thresholds_.fall : thresholds_.rise;
-  judged_ = true;
+  // It was only assumed to be up, so the first plain result needs no second one.
+  const bool plain = !failed || IsPlain(*result.failure);
+  const uint32_t needed = !judged_ && plain ? 1 : failed ? thresholds_.fall : thresholds_.rise;
+  judged_ = judged_ || plain;
   if (against_ >= needed) {
     down_ = failed;
-    down_reason_ = result.reason;
+    judged_ = true;
     against_ = 0;
   }
   return Changed(before, now_unix);

@@ -67,11 +67,10 @@ class BridgeState {
 
   Thresholds thresholds_;
   uint64_t since_unix_;
-  bool judged_ = false;  // a check has ended
+  bool judged_ = false;  // not only assumed to be up any more
   bool down_ = false;
-  uint32_t against_ = 0;     // results in a row that speak against down_
-  std::string last_error_;   // of the last check; empty: it was good
-  std::string down_reason_;  // of the check that called it down
+  uint32_t against_ = 0;    // results in a row that speak against down_
+  std::string last_error_;  // of the last check; empty: it was good
   bool drained_ = false;
   bool says_draining_ = false;
 };

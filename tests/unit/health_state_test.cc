@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "ctrl/config/check_url.h"
 #include "ctrl/health/drain_file.h"
@@ -30,7 +31,9 @@ constexpr auto kUp = api::Bridge::UP;
 constexpr auto kDown = api::Bridge::DOWN;
 constexpr auto kDraining = api::Bridge::DRAINING;
 
-TEST(HealthState, TheFirstResultDecidesAlone) {
+const CheckResult kNoAnswer{Failure::kTimeout, "no answer", std::chrono::microseconds(1'000'000)};
+
+TEST(HealthState, TheFirstPlainResultDecidesAlone) {
   BridgeState bad({2, 3}, 100);
   EXPECT_EQ(bad.state(), kUp);
   EXPECT_TRUE(bad.NoteHealth(kBad, 101));
@@ -42,6 +45,25 @@ TEST(HealthState, TheFirstResultDecidesAlone) {
   EXPECT_FALSE(good.NoteHealth(kGood, 101));
   EXPECT_FALSE(good.NoteHealth(kBad, 102)) << "the second one does not";
   EXPECT_EQ(good.since_unix(), 100u);
+}
+
+TEST(HealthState, AFirstCheckWithoutAnswerMayBeALostPacket) {
+  BridgeState unlucky({2, 3}, 100);
+  EXPECT_FALSE(unlucky.NoteHealth(kNoAnswer, 101));
+  EXPECT_EQ(unlucky.reason(), "last check failed: no answer");
+  EXPECT_FALSE(unlucky.NoteHealth(kGood, 102));
+  EXPECT_FALSE(unlucky.NoteHealth(kBad, 103)) << "it is known to be up by now";
+
+  BridgeState silent({2, 3}, 100);
+  EXPECT_FALSE(silent.NoteHealth(kNoAnswer, 101));
+  EXPECT_FALSE(silent.NoteHealth(kNoAnswer, 102));
+  EXPECT_TRUE(silent.NoteHealth(kNoAnswer, 103));
+  EXPECT_FALSE(silent.NoteHealth(kGood, 104)) << "it takes two";
+  EXPECT_TRUE(silent.NoteHealth(kGood, 105));
+
+  BridgeState gone({2, 3}, 100);
+  EXPECT_FALSE(gone.NoteHealth(kNoAnswer, 101));
+  EXPECT_TRUE(gone.NoteHealth(kBad, 102)) << "nothing is known of it until it says no";
 }
 
 TEST(HealthState, FallsAndRisesInARow) {
@@ -115,31 +137,85 @@ TEST(HealthState, FailuresHaveDifferentLabels) {
 
 using Progress = HttpAnswer::Progress;
 
+// What the parser makes of `text`; `parser` keeps it.
+HttpAnswer Parse(HttpAnswerParser& parser, std::string_view text, bool ended) {
+  parser.Clear();
+  const HttpAnswer answer = parser.Append(text);
+  return ended && answer.progress == Progress::kMore ? parser.End() : answer;
+}
+Progress ProgressOf(std::string_view text, bool ended = false) {
+  HttpAnswerParser parser;
+  return Parse(parser, text, ended).progress;
+}
+
 TEST(HealthHttpAnswer, EndsWithItsLengthOrWithTheConnection) {
   const std::string head = "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\n";
   for (size_t size = 0; size < head.size() + 5; ++size) {
     const std::string part = (head + "hello").substr(0, size);
-    EXPECT_EQ(ParseHttpAnswer(part, false).progress, Progress::kMore) << size;
-    EXPECT_EQ(ParseHttpAnswer(part, true).progress, Progress::kMalformed) << size;
+    EXPECT_EQ(ProgressOf(part), Progress::kMore) << size;
+    EXPECT_EQ(ProgressOf(part, true), Progress::kMalformed) << size;
   }
   const std::string longer = head + "hello, and more";
-  const HttpAnswer whole = ParseHttpAnswer(longer, false);
+  HttpAnswerParser parser;
+  const HttpAnswer whole = Parse(parser, longer, false);
   EXPECT_EQ(whole.progress, Progress::kWhole);
   EXPECT_EQ(whole.status, 200);
   EXPECT_EQ(whole.body, "hello");
 
   const std::string open = "HTTP/1.0 503 \r\n\r\nsick";
-  EXPECT_EQ(ParseHttpAnswer(open, false).progress, Progress::kMore);
-  const HttpAnswer ended = ParseHttpAnswer(open, true);
+  EXPECT_EQ(ProgressOf(open), Progress::kMore);
+  const HttpAnswer ended = Parse(parser, open, true);
   EXPECT_EQ(ended.progress, Progress::kWhole);
   EXPECT_EQ(ended.status, 503);
   EXPECT_EQ(ended.body, "sick");
 }
 
+TEST(HealthHttpAnswer, ComesInPiecesOfAnySize) {
+  const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+  for (size_t piece = 1; piece < text.size(); ++piece) {
+    HttpAnswerParser parser;
+    for (size_t at = 0; at < text.size(); at += piece) {
+      const HttpAnswer answer = parser.Append(std::string_view(text).substr(at, piece));
+      const bool whole = at + piece >= text.size();
+      ASSERT_EQ(answer.progress, whole ? Progress::kWhole : Progress::kMore) << piece;
+      EXPECT_EQ(answer.body, whole ? "hello" : "") << piece;
+    }
+  }
+}
+
+TEST(HealthHttpAnswer, HeadAndWholeHaveALimit) {
+  constexpr size_t kHead = HttpAnswerParser::kMaxHeadBytes;
+  const std::string head = "HTTP/1.1 200 OK\r\nX: ";
+  const std::string largest = head + std::string(kHead - head.size(), 'x');
+  EXPECT_EQ(ProgressOf(largest + "\r\n\r\n"), Progress::kMore);
+  EXPECT_EQ(ProgressOf(largest), Progress::kMore);
+  EXPECT_EQ(ProgressOf(largest + "x"), Progress::kTooLong);
+  EXPECT_EQ(ProgressOf(largest + "x\r\n\r\n"), Progress::kTooLong);
+  const std::string open = "HTTP/1.1 200 OK\r\n\r\n";
+  const std::string body(HttpAnswerParser::kMaxBytes - open.size(), 'x');
+  EXPECT_EQ(ProgressOf(open + body), Progress::kMore);
+  EXPECT_EQ(ProgressOf(open + body, true), Progress::kWhole);
+  EXPECT_EQ(ProgressOf(open + body + "x"), Progress::kTooLong);
+}
+
+TEST(HealthHttpAnswer, AByteAtATimeCostsNoMoreThanItsSize) {
+  // A head and a body that never end; parsed anew with each byte they would take minutes.
+  std::string text = "HTTP/1.1 200 OK\r\n";
+  while (text.size() < HttpAnswerParser::kMaxHeadBytes - 10) text += "a:b\r\n";
+  text += "\r\n";
+  text.resize(HttpAnswerParser::kMaxBytes, 'x');
+  HttpAnswerParser parser;
+  timespec begin{}, end{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+  for (const char& c : text) ASSERT_EQ(parser.Append({&c, 1}).progress, Progress::kMore);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+  EXPECT_LT(end.tv_sec - begin.tv_sec, 5);
+}
+
 TEST(HealthHttpAnswer, WithoutABody) {
   for (const char* text : {"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304\r\n\r\n",
                            "HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n"}) {
-    EXPECT_EQ(ParseHttpAnswer(text, false).progress, Progress::kWhole) << text;
+    EXPECT_EQ(ProgressOf(text), Progress::kWhole) << text;
   }
 }
 
@@ -155,7 +231,7 @@ TEST(HealthHttpAnswer, GarbageIsToldAtOnce) {
         "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}) {
-    EXPECT_EQ(ParseHttpAnswer(text, false).progress, Progress::kMalformed) << text;
+    EXPECT_EQ(ProgressOf(text), Progress::kMalformed) << text;
   }
 }
 
@@ -175,6 +251,8 @@ TEST(HealthDrainState, OfMetrics) {
   EXPECT_EQ(ParseDrainState(head + "jitsi_jvb_drain_mode 0.0\njitsi_jvb_stress 0.3\n"), false);
   EXPECT_EQ(ParseDrainState(head + "jitsi_jvb_drain_mode 1.0"), true);
   EXPECT_EQ(ParseDrainState("jitsi_jvb_drain_mode{a=\"b c\"} 1 1700000000\n"), true);
+  EXPECT_EQ(ParseDrainState("jitsi_jvb_drain_mode{a=\"} 0\"} 1\n"), true);
+  EXPECT_EQ(ParseDrainState("jitsi_jvb_drain_mode\t1\t1700000000\n"), true);
   EXPECT_EQ(ParseDrainState("jitsi_jvb_drain_mode 0\njitsi_jvb_graceful_shutdown 1\n"), true);
   for (const char* text :
        {"jitsi_jvb_stress 1\n", "# jitsi_jvb_drain_mode 1\n", "jitsi_jvb_drain_mode\n",
