@@ -19,6 +19,10 @@ class Prefixes {
   void Add(const Address& prefix, uint8_t length, bool reachable) {
     by_length_[length][prefix] = reachable;
   }
+  // Takes those of `other` in as well, and leaves it empty; both have none in common.
+  void Take(Prefixes& other) {
+    for (size_t l = 0; l < by_length_.size(); ++l) by_length_[l].merge(other.by_length_[l]);
+  }
   // Whether the longest prefix that holds this one (itself included) is reachable.
   std::optional<bool> Around(const Address& prefix, uint8_t length) const {
     for (int l = length; l >= 0; --l) {
@@ -116,7 +120,7 @@ std::map<std::pair<uint8_t, Address>, Chosen> ChooseRoutes(const KernelState& st
   // RouteKey sorts by table, length, prefix, then metric: the first of a prefix wins.
   for (const auto& [key, alternatives] : state.routes()) {
     if (table != key.table) {
-      earlier_tables = this_table;
+      earlier_tables.Take(this_table);
       table = key.table;
     }
     if (chosen.contains({key.prefix_length, key.prefix}) ||
