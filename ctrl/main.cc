@@ -32,6 +32,7 @@
 namespace bridgehead {
 namespace {
 
+constexpr int kExitError = 1;
 constexpr int kExitBadStart = 2;
 
 struct Options {
@@ -53,11 +54,13 @@ class App {
       : options_(options), counters_(options.run_dir + "/" + kCountersFileName) {}
 
   absl::Status Start();
-  void Run() {
+  // Until a signal says so. False: the event loop failed.
+  bool Run() {
     sd_notify(0, "READY=1");
     Notify();
-    event_base_dispatch(base_.get());
+    const bool good = event_base_dispatch(base_.get()) == 0;
     sd_notify(0, "STOPPING=1");
+    return good;
   }
 
  private:
@@ -86,6 +89,7 @@ class App {
   std::unique_ptr<health::Monitor> monitor_;
   std::unique_ptr<admin::CtrlSocket> socket_;
   std::string notified_;
+  bool started_ = false;
 };
 
 absl::Status CheckMachine(const config::Config& config, std::vector<std::string>& warnings) {
@@ -126,21 +130,40 @@ Controller::Hooks App::MakeHooks() {
   return hooks;
 }
 
+// The kernel lets only one of two such listen: an unspecified address is every one of its family.
+bool Overlap(const config::Endpoint& a, const config::Endpoint& b) {
+  return a.ports == b.ports && a.address.is_v4() == b.address.is_v4() &&
+         (a.address.IsUnspecified() || b.address.IsUnspecified());
+}
+
 absl::Status App::PrepareAdmin(const config::Config& config) {
   next_admin_listen_ = config.admin.listen;
-  if (!next_admin_listen_ || next_admin_listen_ == admin_listen_) return absl::OkStatus();
-  auto server = admin::AdminServer::Start(*next_admin_listen_, pages_);
+  if (!next_admin_listen_ || (admin_ && next_admin_listen_ == admin_listen_)) {
+    return absl::OkStatus();
+  }
+  if (admin_ && Overlap(*admin_listen_, *next_admin_listen_)) admin_.reset();
+  // At the machine's start an address may come later than ctrl; an operator who reloads is told.
+  const auto if_absent = started_ ? config::IfAbsent::kFail : config::IfAbsent::kListen;
+  auto server = admin::AdminServer::Start(*next_admin_listen_, pages_, if_absent);
   if (!server.ok()) return server.status();
   next_admin_ = *std::move(server);
   return absl::OkStatus();
 }
 
 void App::FinishAdmin(bool commit) {
-  if (commit && next_admin_listen_ != admin_listen_) {
+  if (commit && (next_admin_ || next_admin_listen_ != admin_listen_)) {
     admin_ = std::move(next_admin_);
     admin_listen_ = next_admin_listen_;
   }
   next_admin_.reset();
+  if (admin_ || !admin_listen_) return;
+  // It had made room for the one that is not to be.
+  auto server = admin::AdminServer::Start(*admin_listen_, pages_, config::IfAbsent::kListen);
+  if (server.ok()) {
+    admin_ = *std::move(server);
+  } else {
+    log::Error("{}; reload to try again", std::string(server.status().message()));
+  }
 }
 
 App::Signal App::Catch(int number, event_callback_fn callback) {
@@ -172,6 +195,7 @@ absl::Status App::Start() {
   controller_ = std::make_unique<Controller>(base_.get(), options_.config_file, MakeHooks());
   absl::Status status = controller_->Start();
   if (!status.ok()) return status;
+  started_ = true;
   admin::CtrlSocket::Handlers handlers;
   handlers.status = [this] { return controller_->Status(); };
   handlers.reload = [this](Controller::ReloadDone done) { controller_->Reload(std::move(done)); };
@@ -239,7 +263,7 @@ constexpr char kUsage[] =
     "  --version             print the version\n"
     "  --help                print this\n\n"
     "Signals: HUP reloads the configuration, TERM and INT end.\n"
-    "Exit codes: 0 ended in good order, 2 could not start.\n";
+    "Exit codes: 0 ended in good order, 1 ended by an error, 2 could not start.\n";
 
 int UsageError(const std::string& what) {
   fmt::print(stderr, "bridgehead-ctrl: {}; see bridgehead-ctrl --help\n", what);
@@ -289,8 +313,13 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", std::string(status.message()));
     return kExitBadStart;
   }
-  app.Run();
-  return 0;
+  try {
+    if (app.Run()) return 0;
+    log::Error("the event loop failed");
+  } catch (const std::exception& error) {
+    log::Error("{}", error.what());
+  }
+  return kExitError;  // systemd starts it again, which it does not after a bad start
 }
 
 }  // namespace

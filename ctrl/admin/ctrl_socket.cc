@@ -32,6 +32,7 @@ class CtrlSocket::Client {
           client->owner_.Remove(client->id_);
         },
         this);
+    bufferevent_setwatermark(events_, EV_READ, 0, kMaxRequestBytes);
     bufferevent_enable(events_, EV_READ | EV_WRITE);
   }
   ~Client() { bufferevent_free(events_); }
@@ -44,27 +45,35 @@ class CtrlSocket::Client {
   }
 
  private:
+  // Who asks and asks without taking the answers is not listened to until they are gone.
+  bool Full() const {
+    return evbuffer_get_length(bufferevent_get_output(events_)) > kMaxAnswerBytes;
+  }
+
   void OnRead() {
     char data[4096];
-    while (size_t size = bufferevent_read(events_, data, sizeof(data))) {
+    std::string payload;
+    while (!closing_ && !Full()) {
+      absl::StatusOr<bool> whole = deframer_.Next(payload);
+      if (!whole.ok()) return owner_.Remove(id_);
+      if (*whole) {
+        waiting_bytes_ = 0;
+        api::Request request;
+        if (!request.ParseFromString(payload)) return owner_.Remove(id_);
+        Answer(request);
+        continue;
+      }
+      if (waiting_bytes_ > kMaxRequestBytes) return owner_.Remove(id_);
+      const size_t size = bufferevent_read(events_, data, sizeof(data));
+      if (size == 0) return;
       deframer_.Append(data, size);
       waiting_bytes_ += size;
     }
-    std::string payload;
-    while (!closing_) {
-      absl::StatusOr<bool> whole = deframer_.Next(payload);
-      if (!whole.ok()) return owner_.Remove(id_);
-      if (!*whole) break;
-      waiting_bytes_ = 0;
-      api::Request request;
-      if (!request.ParseFromString(payload)) return owner_.Remove(id_);
-      Answer(request);
-    }
-    if (waiting_bytes_ > kMaxRequestBytes) owner_.Remove(id_);
   }
 
   void OnWritten() {
-    if (closing_) owner_.Remove(id_);
+    if (closing_) return owner_.Remove(id_);
+    OnRead();
   }
 
   void Answer(const api::Request& request) {
@@ -179,12 +188,17 @@ absl::StatusOr<std::unique_ptr<CtrlSocket>> CtrlSocket::Open(event_base* base,
     close(fd);
     return status;
   }
+  result->accept_pause_ = std::make_unique<AcceptPause>(base, result->listener_, "ctrl.sock");
+  evconnlistener_set_error_cb(result->listener_, [](evconnlistener*, void* self) {
+    static_cast<CtrlSocket*>(self)->accept_pause_->Begin();
+  });
   return result;
 }
 
 CtrlSocket::~CtrlSocket() {
   self_.reset();
   clients_.clear();
+  accept_pause_.reset();
   if (listener_ == nullptr) return;
   evconnlistener_free(listener_);
   unlink(path_.c_str());

@@ -1,8 +1,9 @@
 // RUN_DIR/ctrl.sock: the command line's way to ctrl (relay.proto: Hello, CtrlStatusQuery,
 // CtrlReload, CtrlDrain).
 //
-// Non-blocking on the event loop. Bounded: kMaxClients at once, 64 KiB for a request, 60 s without
-// a byte. The right to use it is the right to write to the socket: owner and group.
+// Non-blocking on the event loop. Bounded: kMaxClients at once, 64 KiB for a request, about 1 MiB
+// of answers that are not taken, 60 s without a byte. The right to use it is the right to write to
+// the socket: owner and group.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ctrl/admin/accept_pause.h"
 #include "relay/api/relay.pb.h"
 
 namespace bridgehead::admin {
@@ -24,6 +26,7 @@ class CtrlSocket {
  public:
   static constexpr size_t kMaxClients = 32;
   static constexpr size_t kMaxRequestBytes = 64 * 1024;
+  static constexpr size_t kMaxAnswerBytes = 1024 * 1024;
 
   struct Handlers {
     std::function<api::CtrlStatus()> status;
@@ -49,6 +52,7 @@ class CtrlSocket {
   const std::string path_;
   const Handlers handlers_;
   evconnlistener* listener_ = nullptr;
+  std::unique_ptr<AcceptPause> accept_pause_;
   uint64_t next_id_ = 1;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   // Answers may come after the socket or a client is gone: they look here first.

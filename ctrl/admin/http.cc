@@ -1,7 +1,10 @@
 #include "ctrl/admin/http.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <errno.h>
@@ -14,7 +17,6 @@
 #include <unistd.h>
 
 #include "ctrl/admin/request.h"
-#include "ctrl/config/listen.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 #include "relay/api/log.h"
@@ -63,8 +65,8 @@ std::string Answered(const AdminPages& pages, std::string_view line) {
   return method == "HEAD" ? Head(answer) : Head(answer) + answer.body;
 }
 
-absl::StatusOr<int> Bind(const config::Endpoint& endpoint) {
-  int fd = config::ListenOn(endpoint);
+absl::StatusOr<int> Bind(const config::Endpoint& endpoint, config::IfAbsent if_absent) {
+  int fd = config::ListenOn(endpoint, if_absent);
   if (fd >= 0) return fd;
   int error = -fd;
   const char* remedy = error == EADDRINUSE ? "stop the program that listens there or choose another"
@@ -160,6 +162,8 @@ class AdminServer::Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  bool answered() const { return answered_; }
+
  private:
   void End() { owner_.Remove(id_); }
 
@@ -171,14 +175,20 @@ class AdminServer::Client {
   void OnRead() {
     evbuffer* input = bufferevent_get_input(events_);
     if (!answered_) {
-      const ssize_t end = evbuffer_search(input, "\r\n\r\n", 4, nullptr).pos;
+      const bool whole = HasHead(input);
       const bool full = evbuffer_get_length(input) >= kMaxRequestBytes;
-      if (end < 0 && !full) return;
-      Send(end < 0 ? TooLong() : AnswerTo(input));
+      if (!whole && !full) return;
+      Send(whole ? AnswerTo(input) : TooLong());
     }
     // Until the client closes: data that nobody has read would reset the connection, and the answer
     // with it.
     evbuffer_drain(input, evbuffer_get_length(input));
+  }
+
+  // An empty line ends it. RFC 9112 section 2.2: a line may end in LF alone.
+  static bool HasHead(evbuffer* input) {
+    return evbuffer_search(input, "\n\r\n", 3, nullptr).pos >= 0 ||
+           evbuffer_search(input, "\n\n", 2, nullptr).pos >= 0;
   }
 
   static std::string TooLong() {
@@ -189,7 +199,7 @@ class AdminServer::Client {
   std::string AnswerTo(evbuffer* input) const {
     size_t size = 0;
     const std::unique_ptr<char, decltype(&free)> line(
-        evbuffer_readln(input, &size, EVBUFFER_EOL_CRLF_STRICT), free);
+        evbuffer_readln(input, &size, EVBUFFER_EOL_CRLF), free);
     try {
       return Answered(owner_.pages_, std::string_view(line.get(), size));
     } catch (const std::exception& error) {  // none may pass through libevent's C frames
@@ -230,8 +240,9 @@ AdminServer::AdminServer(const AdminPages& pages, std::chrono::milliseconds pati
     : pages_(pages), patience_(patience) {}
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    const config::Endpoint& listen, const AdminPages& pages, std::chrono::milliseconds patience) {
-  absl::StatusOr<int> fd = Bind(listen);
+    const config::Endpoint& listen, const AdminPages& pages, config::IfAbsent if_absent,
+    std::chrono::milliseconds patience) {
+  absl::StatusOr<int> fd = Bind(listen, if_absent);
   if (!fd.ok()) return fd.status();
   auto server = std::unique_ptr<AdminServer>(new AdminServer(pages, patience));
   AdminServer* self = server.get();
@@ -243,6 +254,10 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
         static_cast<AdminServer*>(owner)->OnAccept(client);
       },
       self, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, *fd));
+  self->accept_pause_ = std::make_unique<AcceptPause>(base, self->listener_.get(), "admin.listen");
+  evconnlistener_set_error_cb(self->listener_.get(), [](evconnlistener*, void* owner) {
+    static_cast<AdminServer*>(owner)->accept_pause_->Begin();
+  });
   self->stop_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (self->stop_fd_ < 0) {
     return absl::UnavailableError(fmt::format("admin.listen: eventfd: {}", strerror(errno)));
@@ -251,7 +266,11 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
       base, self->stop_fd_, EV_READ,
       [](int, short, void* loop) { event_base_loopbreak(static_cast<event_base*>(loop)); }, base));
   event_add(self->stop_.get(), nullptr);
-  self->thread_ = std::thread([base] { event_base_dispatch(base); });
+  try {
+    self->thread_ = std::thread([base] { event_base_dispatch(base); });
+  } catch (const std::system_error& error) {
+    return absl::UnavailableError(fmt::format("admin.listen: thread: {}", error.what()));
+  }
   return server;
 }
 
@@ -268,7 +287,17 @@ AdminServer::~AdminServer() {
 void AdminServer::OnAccept(int fd) {
   const uint64_t id = next_id_++;
   clients_.emplace(id, std::make_unique<Client>(*this, id, fd));
-  if (clients_.size() >= kMaxClients) evconnlistener_disable(listener_.get());
+  if (clients_.size() < kMaxClients) return;
+  // Who is slow to ask makes room; the newest has only just come. Ids rise, so the first is the
+  // oldest.
+  const auto newest = std::prev(clients_.end());
+  const auto slow = std::find_if(clients_.begin(), newest,
+                                 [](const auto& client) { return !client.second->answered(); });
+  if (slow != newest) {
+    clients_.erase(slow);
+  } else {
+    evconnlistener_disable(listener_.get());
+  }
 }
 
 void AdminServer::Remove(uint64_t id) {

@@ -5,6 +5,7 @@
 
 #include <prometheus/text_serializer.h>
 
+#include "ctrl/health/state.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 
@@ -21,20 +22,23 @@ using Families = std::vector<MetricFamily>;
 class Family {
  public:
   Family(Families& families, MetricType type, const std::string& name, const std::string& help)
-      : family_(families.emplace_back()) {
-    family_.name = "bridgehead_" + name;
-    family_.help = help;
-    family_.type = type;
+      : families_(families), index_(families.size()) {
+    MetricFamily& family = families.emplace_back();
+    family.name = "bridgehead_" + name;
+    family.help = help;
+    family.type = type;
   }
   Family& Add(Labels labels, double value) {
-    ClientMetric& metric = family_.metric.emplace_back();
+    MetricFamily& family = families_[index_];
+    ClientMetric& metric = family.metric.emplace_back();
     metric.label = std::move(labels);
-    (family_.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+    (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
     return *this;
   }
 
  private:
-  MetricFamily& family_;
+  Families& families_;  // where others begin while this one is in the making
+  const size_t index_;
 };
 
 double Number(uint64_t value) {
@@ -87,6 +91,13 @@ void EachCheck(const api::BridgeHealth& bridge, Add add) {
   if (bridge.has_drain_state()) add("drain_state", bridge.drain_state());
 }
 
+uint64_t FailuresOf(const api::BridgeCheck& check, health::Failure failure) {
+  for (const auto& failures : check.failures()) {
+    if (failures.reason() == health::Label(failure)) return failures.count();
+  }
+  return 0;
+}
+
 void AddHealth(Families& families, const api::CtrlStatus& status) {
   Family up(families, kGauge, "bridge_up",
             "0 while the bridge fails its health check; 1 without one.");
@@ -104,10 +115,11 @@ void AddHealth(Families& families, const api::CtrlStatus& status) {
       const Labels labels = {{"bridge", bridge.name()}, {"check", name}};
       if (check.checks() != 0) seconds.Add(labels, check.last_microseconds() / 1e6);
       checks.Add(labels, Number(check.checks()));
-      for (const auto& failed : check.failures()) {
+      // All reasons from the beginning: rate() does not see a counter's first value rise from zero.
+      for (size_t i = 0; i < health::kFailureCount; ++i) {
         Labels with_reason = labels;
-        with_reason.push_back({"reason", failed.reason()});
-        failures.Add(std::move(with_reason), Number(failed.count()));
+        with_reason.push_back({"reason", std::string(health::Label(health::Failure(i)))});
+        failures.Add(std::move(with_reason), Number(FailuresOf(check, health::Failure(i))));
       }
     });
   }
@@ -266,7 +278,6 @@ void AddRelay(Families& families, const CounterTotals& totals) {
 std::vector<MetricFamily> MetricFamilies(const std::optional<CounterTotals>& totals,
                                          const api::CtrlStatus& status) {
   Families families;
-  families.reserve(64);  // Family keeps a reference to its element while it lives
   AddCtrl(families, status);
   AddHealth(families, status);
   if (!totals) return families;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+
 namespace bridgehead::admin {
 namespace {
 
@@ -15,6 +17,19 @@ bool IsHttp1(std::string_view version) {
          version.back() >= '0' && version.back() <= '9';
 }
 
+// RFC 9112 section 3.2: in origin form the target begins with the path, in absolute form, which a
+// server has to take, with scheme and authority. Neither has a meaning for what is served here.
+std::string_view PathOf(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  std::string_view path = target.substr(0, target.find('?'));
+  const bool absolute =
+      path.size() > kScheme.size() &&
+      absl::EqualsIgnoreCase({path.data(), kScheme.size()}, {kScheme.data(), kScheme.size()});
+  if (!absolute) return path;
+  const size_t slash = path.find('/', kScheme.size());
+  return slash == std::string_view::npos ? std::string_view("/") : path.substr(slash);
+}
+
 }  // namespace
 
 std::optional<RequestLine> ParseRequestLine(std::string_view line) {
@@ -26,7 +41,7 @@ std::optional<RequestLine> ParseRequestLine(std::string_view line) {
   for (const std::string_view part : {method, target}) {
     if (part.empty() || !std::all_of(part.begin(), part.end(), IsVisible)) return std::nullopt;
   }
-  return RequestLine{method, target.substr(0, target.find('?'))};
+  return RequestLine{method, PathOf(target)};
 }
 
 }  // namespace bridgehead::admin

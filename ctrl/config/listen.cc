@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <linux/in6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,13 +39,18 @@ SocketName MakeName(const Endpoint& endpoint) {
 
 }  // namespace
 
-int ListenOn(const Endpoint& endpoint) {
+int ListenOn(const Endpoint& endpoint, IfAbsent if_absent) {
   const SocketName name = MakeName(endpoint);
   const int fd = socket(name.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (endpoint.address.is_v6()) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  if (if_absent == IfAbsent::kListen) {
+    const bool v6 = endpoint.address.is_v6();
+    setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on,
+               sizeof(on));
+  }
   if (bind(fd, name.get(), name.size) == 0 && listen(fd, SOMAXCONN) == 0) return fd;
   const int error = errno;
   close(fd);

@@ -244,7 +244,8 @@ std::vector<Key> ServiceKeys() {
   for (Key& key : OctoKeys()) keys.push_back(std::move(key));
   keys.push_back({.path = "admin",
                   .reload = Reload::kLive,
-                  .doc = "The HTTP side of bridgehead-ctrl: /metrics, /healthz, /readyz."});
+                  .doc = "The HTTP side of bridgehead-ctrl: /metrics, /healthz, /readyz, and as "
+                         "JSON /api/v1/status, /api/v1/drops, /api/v1/bridges."});
   keys.push_back({.path = "admin.listen",
                   .type = Type::kEndpointOrOff,
                   .unit = "TCP port",
@@ -255,7 +256,8 @@ std::vector<Key> ServiceKeys() {
                   .doc =
                       "Address and port, IPv6 as \"[::1]:9100\", or off. It has neither encryption "
                       "nor passwords: keep it on a loopback or management address. 0.0.0.0 and "
-                      "[::] are a warning.",
+                      "[::] are a warning. An address that no interface has is one too when "
+                      "bridgehead-ctrl starts, since it may come later, and an error in a reload.",
                   .set = [](Config& c, const Value& v) {
                     if (const auto* endpoint = std::get_if<Endpoint>(&v)) {
                       c.admin.listen = *endpoint;

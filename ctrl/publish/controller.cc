@@ -40,6 +40,13 @@ bool SameSettings(const config::Config& a, const config::Config& b) {
          a.octo == b.octo && a.outbound == b.outbound && a.admin == b.admin;
 }
 
+// Of an address that somebody is to connect to. The kernel's list has no link-local ones, and all
+// of 127.0.0.0/8 is there with the loopback interface.
+bool IsAbsent(const config::Address& address, const std::vector<config::Address>& own) {
+  return !address.IsUnspecified() && !address.IsLoopback() && !address.IsLinkLocal() &&
+         std::find(own.begin(), own.end(), address) == own.end();
+}
+
 }  // namespace
 
 std::vector<std::string> PortDevices(const config::Config& config) {
@@ -66,6 +73,12 @@ std::vector<std::string> AddressWarnings(const config::Config& config,
   for (const config::PlacedAddress& nat : AllNatAddresses(config)) check(nat.path, nat.address);
   for (const config::PlacedListener& placed : AllListeners(config)) {
     check(placed.path + ".listen", placed.listener->listen.address);
+  }
+  if (config.admin.listen && IsAbsent(config.admin.listen->address, own_addresses)) {
+    const config::Address& address = config.admin.listen->address;
+    warnings.push_back(fmt::format(
+        "admin.listen: no interface of this machine has {}: nobody can ask there until one has",
+        address.text()));
   }
   return warnings;
 }

@@ -326,3 +326,20 @@ def test_clean_end_leaves_nothing(topology):
     assert lab.stop(lab.ctrl) == 0
     assert lab.stop(lab.relay) == 0
     assert lab.xdp_left() == []
+
+
+def test_the_admin_address_moves_to_one_that_holds_the_old_one(topology):
+    lab = topology(1, "source")
+    for listen in ("0.0.0.0:9100", "127.0.0.1:9100"):
+        lab.config["admin"] = {"listen": listen}
+        lab.write_config()
+        assert lab.reload()[0] == 0
+        assert lab.http("/healthz")[0] == 200
+        assert lab.edge.run("ss", "-Hltn", "sport = :9100").split()[3] == listen
+    # What is refused, by ctrl or only by the relay, leaves the old one.
+    for more in ({"listen": "192.0.2.77:9100"},), ({"listen": "0.0.0.0:9100"}, {"workers": [0]}):
+        lab.write_config({**lab.config, "admin": more[0],
+                          "dataplane": {**lab.config["dataplane"], **(more[1:] or [{}])[0]}})
+        assert lab.reload()[0] == 1
+        assert lab.http("/healthz")[0] == 200
+        assert lab.edge.run("ss", "-Hltn", "sport = :9100").split()[3] == "127.0.0.1:9100"

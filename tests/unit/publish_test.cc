@@ -406,6 +406,23 @@ TEST(AddressWarnings, NameWhatIsMissingInEachFamily) {
                                 HasSubstr("ip address add 2001:db8::10/128 dev"))));
 }
 
+TEST(AddressWarnings, OfTheAdminAddress) {
+  const std::string text =
+      fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
+  auto config = config::ParseConfig(text, "f");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto warnings = [&](const char* listen) {
+    config->admin.listen = config::Endpoint::Parse(listen);
+    return AddressWarnings(*config, {*config::Address::Parse("192.0.2.1")});
+  };
+  EXPECT_THAT(warnings("[2001:db8::77]:9100"),
+              ElementsAre("admin.listen: no interface of this machine has 2001:db8::77: nobody can "
+                          "ask there until one has"));
+  for (const char* listen : {"192.0.2.1:9100", "0.0.0.0:9100", "[::]:9100", "127.0.0.7:9100"}) {
+    EXPECT_THAT(warnings(listen), IsEmpty()) << listen;
+  }
+}
+
 TEST(AddressWarnings, OfOctoListenersAndOutboundFlows) {
   std::string text =
       fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
