@@ -20,6 +20,7 @@ from traffic import OURS, Traffic
 SECONDS = 3
 CALLS = 5
 UNCONFIRMED = 1024  # sessions per worker: about those of one second
+PER_PREFIX = 300  # a second; one prefix's in the up to three seconds that they last leave room for others
 ATTACKER = CLIENT_ROUTED + "8"
 
 # Kind of flood: packets a second, drops that must occur, and drops that may. A replayed request makes
@@ -42,7 +43,8 @@ def besieged(request):
     way back to any source. One for all floods of a mode."""
     workers, nat = request.param
     with open_lab(workers=workers, nat=nat, config={
-            "limits": {"unconfirmed": UNCONFIRMED}, "timeouts": {"unconfirmed": "2s"}}) as lab:
+            "limits": {"unconfirmed": UNCONFIRMED, "new_sessions_per_prefix": PER_PREFIX},
+            "timeouts": {"unconfirmed": "2s"}}) as lab:
         lab.edge.ip("route", "add", "default", "via", CLIENT)
         know_neighbours(lab)
         yield lab.start()
