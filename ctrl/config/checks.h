@@ -46,8 +46,10 @@ void CheckDataplane(const Config& config, Findings& findings);
 void CheckServices(const Config& config, Findings& findings);
 // Those of media: and octo:.
 void CheckListeners(const Config& config, Findings& findings);
-// The lists `path`.allow and `path`.deny.
+// The lists `path`.allow and `path`.deny. `families`: addresses of those that they are about; an
+// empty one is of none.
 void CheckAccess(const std::string& path, const std::vector<Prefix>& allow,
-                 const std::vector<Prefix>& deny, Findings& findings);
+                 const std::vector<Prefix>& deny, const std::vector<Address>& families,
+                 Findings& findings);
 
 }  // namespace bridgehead::config

@@ -1,4 +1,5 @@
 // Rules for lists of networks that are allowed or denied.
+#include <algorithm>
 #include <map>
 
 #include "ctrl/config/checks.h"
@@ -7,7 +8,8 @@
 namespace bridgehead::config {
 
 void CheckAccess(const std::string& path, const std::vector<Prefix>& allow,
-                 const std::vector<Prefix>& deny, Findings& findings) {
+                 const std::vector<Prefix>& deny, const std::vector<Address>& families,
+                 Findings& findings) {
   std::map<Prefix, std::string> seen;  // and the list that has it
   const auto check = [&](const std::string& list, const std::vector<Prefix>& prefixes) {
     // With an element of the list refused, places no longer are the file's.
@@ -30,6 +32,20 @@ void CheckAccess(const std::string& path, const std::vector<Prefix>& allow,
   };
   check(path + ".allow", allow);
   check(path + ".deny", deny);
+  if (findings.HasErrorIn(path + ".allow")) return;
+  // A list that allows nobody ends every call, and looks as if it allowed somebody.
+  const auto allowed = [&](const Address& of) {
+    return of.empty() || std::any_of(allow.begin(), allow.end(), [&](const Prefix& prefix) {
+             return prefix.address.family() == of.family();
+           });
+  };
+  for (const Address& of : families) {
+    if (allow.empty() || allowed(of)) continue;
+    findings.Error(path + ".allow",
+                   fmt::format("got no {} network, expected one: {} would have nobody to talk to",
+                               of.family(), of.text()));
+    return;
+  }
 }
 
 }  // namespace bridgehead::config

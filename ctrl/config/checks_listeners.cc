@@ -165,7 +165,10 @@ void CheckListener(const Config& config, const PlacedListener& placed, const Bri
                    "got source without dataplane.nat_addresses, expected addresses there or nat: "
                    "destination");
   }
-  CheckAccess(path, listener.allow, listener.deny, findings);
+  // A listener of the wrong family is one mistake, not two.
+  std::vector<Address> families;
+  if (!findings.HasErrorIn(placed.BridgesKey())) families.push_back(listener.listen.address);
+  CheckAccess(path, listener.allow, listener.deny, families, findings);
   if (listener.listen.empty()) return;
   const uint32_t count = listener.listen.ports.count();
   if (uint32_t{listener.bridge_port} + count - 1 > 65535) {

@@ -98,7 +98,7 @@ void CheckBridgeNames(const std::vector<Bridge>& bridges, Findings& findings) {
 // Its addresses are checked against the listeners' in CheckListeners.
 void CheckOutbound(const Config& config, Findings& findings) {
   const Outbound& outbound = config.outbound;
-  CheckAccess("outbound", outbound.allow, {}, findings);
+  CheckAccess("outbound", outbound.allow, {}, outbound.addresses, findings);
   if (findings.HasErrorAt("outbound") || findings.HasErrorIn("outbound.addresses")) return;
   if (findings.source().Has("outbound") && outbound.addresses.empty()) {
     findings.Error("outbound.addresses",

@@ -63,14 +63,16 @@ std::vector<PlacedAddress> AllNatAddresses(const Config& config) {
 
 MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
   // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
-  // the count of its source.
-  constexpr uint64_t kBytesPerSession = 180;
+  // the count of its source. Tables are rounded up.
+  constexpr uint64_t kBytesPerSession = 196;
+  // What remembers sources and their rates: of a fixed size.
+  constexpr uint64_t kBytesPerWorker = uint64_t{9} << 20;
   // Session number, taken bit and place in the quarantine queue.
   constexpr uint64_t kBytesPerNatPort = 13;
   const Dataplane& dataplane = config.dataplane;
   MemoryEstimate estimate;
   estimate.sessions =
-      uint64_t{dataplane.max_sessions} * dataplane.workers.size() * kBytesPerSession;
+      dataplane.workers.size() * (dataplane.max_sessions * kBytesPerSession + kBytesPerWorker);
   estimate.nat_ports =
       AllNatAddresses(config).size() * uint64_t{dataplane.nat_ports.count()} * kBytesPerNatPort;
   estimate.packet_buffers = dataplane.packet_buffers * BytesPerPacket(config, device_mtu);

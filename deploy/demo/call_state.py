@@ -86,7 +86,8 @@ class CallState:
             self.ice[name] = "connected" if states <= good else sorted(states - good)[0]
         trips = [c["rtt"] for c in connections if c["rtt"] is not None]
         self.rtt[name] = max(trips, default=None)
-        self.ports[name] = {c["port"] for c in connections if c["port"]}
+        # A pair that is being checked anew counts as none for a moment.
+        self.ports[name] = {c["port"] for c in connections if c["port"]} or self.ports.get(name, set())
         self.connecting[name] = [c["connecting"] / 1000 for c in connections
                                  if c["connecting"] is not None]
         for connection in connections:

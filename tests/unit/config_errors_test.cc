@@ -256,6 +256,8 @@ const std::vector<Case>& Cases() {
        "got 2001:db8::/32 a second time", "\"2001:db8::"},
       {"deny: [192.0.2.128/25]", "deny: [192.0.2.0/25, 192.0.2.0/24]", "media[0].deny[1]",
        "got 192.0.2.0/24, which media[0].allow has", "192.0.2.0/24]"},
+      {"allow: [192.0.2.0/24,", "allow: [", "media[0].allow",
+       "got no IPv4 network, expected one: 198.51.100.10", "allow"},
       {"deny: [192.0.2.128/25]", "deny: 192.0.2.128/25", "media[0].deny", "got \"192.0.2.128/25\"",
        "192"},
       // octo

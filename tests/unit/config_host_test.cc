@@ -16,6 +16,7 @@
 #include "ctrl/config/host.h"
 #include "ctrl/config/listen.h"
 #include "ctrl/config/to_snapshot.h"
+#include "relay/session/shard.h"
 
 namespace bridgehead::config {
 namespace {
@@ -153,8 +154,34 @@ TEST_F(HostTest, WhatCanNotBeReadIsAWarning) {
   EXPECT_EQ(CheckHost(config_, sources_).warnings.size(), 1u);
 }
 
+// What `check` prints before there is a relay to ask.
+TEST(MemoryOfSessions, IsEstimatedAsTheRelayTakesIt) {
+  Config config;
+  config.dataplane.nat_addresses = {*Address::Parse("10.8.0.2")};
+  config.dataplane.nat_ports = {20000, 59999};
+  auto counters = CounterSegment::CreatePrivate(2);
+  for (const uint32_t sessions : {1024u, 65536u, 300'000u, 1'000'000u}) {
+    for (const size_t workers : {1u, 2u}) {
+      config.dataplane.max_sessions = sessions;
+      config.dataplane.workers.assign(workers, 0);
+      ShardConfig shard;
+      shard.workers = workers;
+      shard.max_sessions = sessions;
+      shard.nat_addresses = {NatAddress{}};
+      double taken = 0;
+      for (size_t w = 0; w < workers; ++w) {
+        shard.worker = w;
+        taken += static_cast<double>(SessionShard(shard, counters->worker(w)).bytes());
+      }
+      const MemoryEstimate estimate = EstimateMemory(config);
+      EXPECT_NEAR(static_cast<double>(estimate.sessions + estimate.nat_ports) / taken, 1, 0.1)
+          << sessions << " sessions, " << workers << " workers, " << taken;
+    }
+  }
+}
+
 TEST_F(HostTest, TooMuchMemoryIsAWarning) {
-  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * 65536 * 180);
+  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * (65536 * 196 + (9u << 20)));
   std::ofstream(sources_.meminfo) << "MemTotal:        80000 kB\n";
   const HostFindings findings = CheckHost(config_, sources_);
   EXPECT_TRUE(findings.ok());
