@@ -72,13 +72,8 @@ std::vector<Bytes> Seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace bridgehead;
   using namespace bridgehead::fuzz;
-  static const auto kinds = SceneKinds();
-  static std::vector<std::unique_ptr<Scene>> scenes(kinds.size());
   Input input(data, size);
-  const size_t kind = input.U8() % kinds.size();
-  if (!scenes[kind]) scenes[kind] = std::make_unique<Scene>(kinds[kind]);
-  Scene& scene = *scenes[kind];
-  scene.Establish();
+  Scene& scene = EstablishedScene(input);
 
   const Quotable& about = scene.quotables()[input.U8() % scene.quotables().size()];
   const Error error = ReadError(input);

@@ -302,4 +302,13 @@ void Scene::Clear() {
   }
 }
 
+Scene& EstablishedScene(Input& input) {
+  static const auto kinds = SceneKinds();
+  static std::vector<std::unique_ptr<Scene>> scenes(kinds.size());
+  const size_t kind = input.U8() % kinds.size();
+  if (!scenes[kind]) scenes[kind] = std::make_unique<Scene>(kinds[kind]);
+  scenes[kind]->Establish();
+  return *scenes[kind];
+}
+
 }  // namespace bridgehead::fuzz

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/wire.h"
 #include "tests/support/walk_harness.h"
 
@@ -86,5 +87,8 @@ class Scene {
   std::vector<Quotable> quotables_;
   std::vector<test::Outcome> others_;
 };
+
+// The scene that the input's next byte names, with its sessions. One of each kind for all inputs.
+Scene& EstablishedScene(Input& input);
 
 }  // namespace bridgehead::fuzz

@@ -108,13 +108,8 @@ std::vector<Bytes> Seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace bridgehead;
   using namespace bridgehead::fuzz;
-  static const auto kinds = SceneKinds();
-  static std::vector<std::unique_ptr<Scene>> scenes(kinds.size());
   Input input(data, size);
-  const size_t kind = input.U8() % kinds.size();
-  if (!scenes[kind]) scenes[kind] = std::make_unique<Scene>(kinds[kind]);
-  Scene& scene = *scenes[kind];
-  scene.Establish();
+  Scene& scene = EstablishedScene(input);
   for (size_t sent = 0; sent < kMostPackets && !input.empty(); ++sent) {
     const uint8_t how = input.U8();
     const ScenePacket& base = scene.packets()[input.U8() % scene.packets().size()];
