@@ -221,7 +221,7 @@ class Runner:
             self.suite(f"{suite} (sanitized)",
                        lambda suite=suite: self.meson_tests(build, suite, SANITIZER_ENVIRONMENT))
         self.suite("netns (sanitized)", lambda: self.pytest(
-            [f"tests/netns/{name}" for name in SANITIZED_NETNS], build,
+            [f"tests/netns/{name}" for name in SANITIZED_NETNS], build, "-m", "not slow",
             environment={**SANITIZER_ENVIRONMENT, "BRIDGEHEAD_MODES": SANITIZED_MODES}))
 
     def run_all(self):

@@ -36,7 +36,7 @@ QUICK_EVENTS = ("test_reload_under_traffic", "test_ctrl_restarts_under_traffic",
 
 # What these look at depends on workers and NAT mode together. For the others each value of both is
 # enough, or a full run would take too long.
-FOUR_MODES = ("test_broken", "test_lifecycle", "test_media", "test_topologies")
+FOUR_MODES = ("test_broken", "test_media", "test_topologies")
 LEFT_OUT = ((1, "source"), (2, "destination"))
 
 
