@@ -43,7 +43,7 @@ class Check {
   // What there is of the answer when the time is over, in words.
   virtual std::string WhenLate() const = 0;
 
-  void Good(std::string body = "") { Finish(std::nullopt, "", body); }
+  void Good(const std::string& body = "") { Finish(std::nullopt, "", body); }
   void Fail(Failure failure, const std::string& reason) { Finish(failure, reason, ""); }
 
  private:
