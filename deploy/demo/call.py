@@ -22,7 +22,9 @@ import relay_view
 import table
 import verdict
 
-CONNECT_WITHIN = 40  # seconds, from the browsers' start to media flowing everywhere
+# A browser's first start on a machine reads hundreds of megabytes: nothing that the relay can help.
+OPEN_WITHIN = 120  # seconds, from the browsers' start to a camera and microphone in each
+CONNECT_WITHIN = 40  # seconds, from then to media flowing everywhere
 STALL = 5  # seconds without a packet or a decoded frame
 QUIET_WITHIN = 10  # seconds for the relay's traffic to end after everyone has left
 
@@ -141,12 +143,19 @@ class Call:
         self.session.start()
         self.people.start()
         began = time.monotonic()
+        while opening := self.people.reports.opening(self.people.everyone):
+            if time.monotonic() - began > OPEN_WITHIN:
+                raise Fault(f"no camera in the browser of {', '.join(opening)} within {OPEN_WITHIN} s",
+                            self.people.log_of(opening[0]))
+            self.step(f"opening browsers, {time.monotonic() - began:.0f} s")
+        self.people.reports.ask_to_join(self.people.names)
+        began = time.monotonic()
         while time.monotonic() - began < CONNECT_WITHIN:
             sample = self.step(f"connecting, {time.monotonic() - began:.0f} s")
             if self.state.connected():
                 return sample
         lines = [f"no full call within {CONNECT_WITHIN} s"]
-        lines += [f"  {name}: ICE is {ice}" for name, ice in self.state.ice.items() if ice != "connected"]
+        lines += [f"  {name}: {ice}" for name, ice in self.state.ice.items() if ice != "connected"]
         lines += [f"  {stream} does not flow" for stream in self.state.missing()]
         raise Fault("\n".join(lines))
 

@@ -47,7 +47,7 @@ class CallState:
     def join(self, name):
         """One more participant."""
         self.names += (name,)
-        self.ice[name] = "starting"
+        self.ice[name] = "browser starting"
         self.rtt[name] = None
         self.ports[name] = set()
         self.bridges[name] = set()
@@ -69,6 +69,7 @@ class CallState:
             self.reported[name] = report["time"]
             if report["failure"]:
                 self.failures[name] = report["failure"]
+            self.ice[name] = report["stage"]
             self._take_connections(name, report["connections"])
 
     def take_sessions(self, sessions):

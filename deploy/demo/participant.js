@@ -1,8 +1,8 @@
 // One participant of the demo's call: publishes camera and microphone to a Janus room and subscribes
 // to everyone else in it (with ?echo=1: Janus' echo test, so that one participant alone also
 // receives), or, where the bridge's address is an http one, posts its offer there and gets its own
-// media back. Reports its getStats() once a second to the server this page came from; the answer
-// says when to join the call and when to leave it.
+// media back. Reports its getStats() once a second to the server this page came from, and from the start
+// how far it has come; the answer says when to join the call and when to leave it.
 //
 // Query: name, bridge (address of its signalling), room, echo, and announced (what the bridge announces
 // as its address) with public (what is put in its place).
@@ -12,6 +12,7 @@ const query = new URLSearchParams(location.search);
 const name = query.get('name');
 const connections = [];  // {role, peer, pc, times}; role 'publish', 'echo' or 'subscribe'
 let failure = '';
+let stage = 'opening camera';  // then 'ready', and 'signalling' until there is a connection
 let allowIn;
 const allowedIn = new Promise(resolve => allowIn = resolve);
 let left = false;
@@ -183,7 +184,7 @@ async function connectionReport({role, peer, pc, times}) {
 }
 
 async function report() {
-  const body = {name, failure, left, connections: await Promise.all(connections.map(connectionReport))};
+  const body = {name, failure, left, stage, connections: await Promise.all(connections.map(connectionReport))};
   const answer = await fetch('/report', {method: 'POST', body: JSON.stringify(body)});
   const {join, leave: end} = await answer.json();
   if (join) allowIn();
@@ -205,7 +206,9 @@ async function main() {
       {audio: true, video: {width: 640, height: 360, frameRate: 20}});
   document.getElementById('self').srcObject = media;
   const bridge = query.get('bridge');
+  stage = 'ready';
   await allowedIn;
+  stage = 'signalling';
   if (bridge.startsWith('http')) return post(bridge, media);
   janus = new Janus(bridge);
   await janus.open();

@@ -57,6 +57,12 @@ class Reports:
         with self._lock:
             return dict(self._latest)
 
+    def opening(self, names):
+        """Those of `names` whose page has no camera and microphone yet."""
+        latest = self.latest()
+        return [name for name in names
+                if name not in latest or latest[name]["stage"] == "opening camera"]
+
     def ask_to_join(self, names):
         """Those named may enter the call; until then their pages wait."""
         with self._lock:
@@ -94,10 +100,10 @@ class Participants:
     def __init__(self, count, bridges, directory, logs, public, announced="", newcomer=False):
         self.names = NAMES[:count]
         self.newcomer = NAMES[count] if newcomer else None
-        everyone = NAMES[:count + newcomer]
-        self.bridge_of = {name: bridges[i % len(bridges)][0] for i, name in enumerate(everyone)}
+        self.everyone = NAMES[:count + newcomer]
+        self.bridge_of = {name: bridges[i % len(bridges)][0] for i, name in enumerate(self.everyone)}
         # Whoever is alone with his bridge is sent back what he sent.
-        self.echo = len(everyone) == 1 or len(bridges) > 1
+        self.echo = len(self.everyone) == 1 or len(bridges) > 1
         self.reports = Reports()
         self._browsers = {}
         self._directory = directory
@@ -110,7 +116,6 @@ class Participants:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def start(self):
-        self.reports.ask_to_join(self.names)
         for name, bridge in self.bridge_of.items():
             query = urllib.parse.urlencode(
                 {"name": name, "bridge": self._signalling[bridge], **self._query})

@@ -6,7 +6,7 @@ import sys
 
 import call_state
 
-_HEAD = ("who", "bridge", "ICE", "sent a/v", "lost", "received a/v", "lost", "frames", "round trip")
+_HEAD = ("who", "bridge", "state", "sent a/v", "lost", "received a/v", "lost", "frames", "round trip")
 
 
 @dataclasses.dataclass
@@ -18,7 +18,7 @@ class Rates:
 
 
 def _row(cells):
-    return "  {:<7} {:<7} {:<12}{:>12}{:>6}{:>13}{:>6}{:>7}{:>12}".format(*cells)
+    return "  {:<7} {:<7} {:<17}{:>12}{:>6}{:>13}{:>6}{:>7}{:>12}".format(*cells)
 
 
 def _bridge(call, name):

@@ -58,7 +58,7 @@ def accounting_faults(quiet, call):
 def call_faults(call, allowed, reason):
     """Faults of the call as the participants saw it, who may miss `allowed` packets for this reason."""
     faults = [f"{name}: {reason}" for name, reason in call.failures.items()]
-    faults += [f"{name}: ICE is {state}" for name, state in call.ice.items() if state != "connected"]
+    faults += [f"{name}: {state}" for name, state in call.ice.items() if state != "connected"]
     faults += [f"{stream} never began" for stream in call.missing()]
     faults += [f"media connected to {address}, not to the relay's address {call.public}"
                for address in sorted(call.stray)]

@@ -37,11 +37,11 @@ class Demo:
     def output(self):
         return self._output_path.read_text(errors="replace")
 
-    def finish(self, timeout=150):
+    def finish(self, timeout=300):
         self.process.wait(timeout)
         return self.process.returncode
 
-    def await_output(self, pattern, timeout=90):
+    def await_output(self, pattern, timeout=180):
         deadline = time.monotonic() + timeout
         while not re.search(pattern, self.output):
             assert self.process.poll() is None, f"the demo ended early:\n{self.output}"
