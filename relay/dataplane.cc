@@ -3,100 +3,20 @@
 #include <algorithm>
 #include <cstring>
 
-#include <fcntl.h>
-#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "relay/api/fixed.h"
 #include "relay/api/log.h"
 #include "relay/guards.h"
+#include "relay/nat_key.h"
 #include "relay/port/spread.h"
+#include "relay/session_list.h"
 #include "relay/walk/address_bytes.h"
 
 namespace bridgehead {
-namespace {
-
-constexpr unsigned kRefreshSeconds =
-    15;  // of used neighbours; the kernel's reachable time is ~30 s
-
-absl::StatusOr<HashKey> RandomKey() {
-  HashKey key;
-  if (getrandom(&key, sizeof(key), 0) == sizeof(key)) return key;
-  return absl::UnavailableError(fmt::format("no random numbers: {}", strerror(errno)));
-}
-
-// The key of the first choice of NAT ports: made once and kept in RUN_DIR, so that a client gets
-// its port again from a relay that was restarted.
-absl::StatusOr<HashKey> NatKey(const std::string& path) {
-  HashKey key;
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd >= 0) {
-    bool whole = read(fd, &key, sizeof(key)) == sizeof(key);
-    close(fd);
-    if (whole) return key;
-    log::Warn("{} is damaged: clients get other NAT ports than before the restart", path);
-  }
-  auto random = RandomKey();
-  if (!random.ok()) return random.status();
-  key = *random;
-  // A new file: a damaged one may have another owner or mode.
-  unlink(path.c_str());
-  fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  bool written = fd >= 0 && write(fd, &key, sizeof(key)) == sizeof(key);
-  if (fd >= 0) close(fd);
-  if (!written) {
-    return absl::UnavailableError(fmt::format("cannot write {}: {}", path, strerror(errno)));
-  }
-  return key;
-}
-
-// The four endpoints of a session, whatever its families.
-struct SessionEnds {
-  Endpoint client, listener, nat, bridge;
-};
-
-SessionEnds EndsOf(const Session& session, const std::vector<Ipv6Address>& places) {
-  const Flow& flow = session.to_bridge;
-  if (flow.families == Families::k4To4) {
-    const FlowKey<Ipv4>& in = flow.v4.match;
-    const FlowKey<Ipv4>& out = flow.v4.rewritten;
-    return {{Ipv6Address::Mapped(in.source), in.source_port},
-            {Ipv6Address::Mapped(in.destination), in.destination_port},
-            {Ipv6Address::Mapped(out.source), out.source_port},
-            {Ipv6Address::Mapped(out.destination), out.destination_port}};
-  }
-  const Endpoints& ends = flow.endpoints;
-  return {{ends.client, ends.client_port},
-          {places.at(ends.listener), ends.listener_port},
-          {ends.nat == kNoPlace ? ends.client : places.at(ends.nat), ends.nat_port},
-          {places.at(ends.bridge), ends.bridge_port}};
-}
-
-void FillSession(const Session& from, const std::vector<Ipv6Address>& places, uint32_t now,
-                 api::Session& to) {
-  const SessionEnds ends = EndsOf(from, places);
-  to.set_client_address(AddressBytes(ends.client.address));
-  to.set_client_port(ends.client.port.ToHost());
-  to.set_listener_address(AddressBytes(ends.listener.address));
-  to.set_listener_port(ends.listener.port.ToHost());
-  to.set_nat_address(AddressBytes(ends.nat.address));
-  to.set_nat_port(ends.nat.port.ToHost());
-  to.set_bridge_address(AddressBytes(ends.bridge.address));
-  to.set_bridge_port(ends.bridge.port.ToHost());
-  to.set_confirmed(from.confirmed());
-  to.set_idle_seconds(now - std::max(from.to_bridge.last_seen, from.to_client.last_seen));
-  to.set_packets_to_bridge(from.to_bridge.packets);
-  to.set_bytes_to_bridge(from.to_bridge.bytes);
-  to.set_packets_to_client(from.to_client.packets);
-  to.set_bytes_to_client(from.to_client.bytes);
-}
-
-}  // namespace
 
 DataPlane::DataPlane()
     : builder_(kMaxListeners, kMaxBridges),
@@ -304,156 +224,10 @@ void DataPlane::PublishNames() {
   header.bridge_count.Set(bridges.size());
 }
 
-// Which of the snapshot's retired listeners still have sessions, by looking at all sessions: only
-// while there are retired listeners, once a second.
-std::vector<bool> DataPlane::RetiredInUse() const {
-  const auto& listeners = exchange_->current()->listeners;
-  std::vector<bool> in_use(listeners.size(), false);
-  for (const auto& worker : workers_) {
-    for (size_t i = 0; i < worker->shard().capacity(); ++i) {
-      Session session;
-      if (!worker->shard().Copy(i, session)) continue;
-      const SessionEnds ends = EndsOf(session, exchange_->current()->places);
-      for (size_t l = 0; l < listeners.size(); ++l) {
-        if (listeners[l].retired && listeners[l].address == ends.listener.address &&
-            listeners[l].Takes(ends.listener.port.ToHost()) &&
-            listeners[l].BridgeAt(ends.bridge.address) != nullptr) {
-          in_use[l] = true;
-        }
-      }
-    }
-  }
-  return in_use;
-}
-
-absl::Status DataPlane::Tick() {
-  AskForNeighbours();
-  LogRefusals();
-  uint64_t now = rte_rdtsc();
-  if (now < next_second_) return absl::OkStatus();
-  next_second_ = now + rte_get_tsc_hz();
-  UpdatePortState();
-  ForgetRetired();
-  if (++seconds_ % kRefreshSeconds == 0) RefreshNeighbours();
-  if (seconds_ % RefusalLog::kWindowSeconds == 0) refusal_log_.EndWindow(Drops());
-  return ports_->StillOpen();
-}
-
-void DataPlane::AskForNeighbours() {
-  for (auto& worker : workers_) {
-    ResolveRequest request;
-    while (worker->resolve().Pop(request)) asker_->Ask(request.ifindex, request.address);
-  }
-}
-
-void DataPlane::RefreshNeighbours() {
-  for (const Adjacency& adjacency : exchange_->current()->forwarding->adjacencies()) {
-    if (adjacency.used.exchange(false, std::memory_order_relaxed)) {
-      asker_->Ask(adjacency.ifindex, adjacency.next_hop.address);
-    }
-  }
-}
-
-void DataPlane::UpdatePortState() {
-  for (size_t p = 0; p < ports_->ports().size(); ++p) {
-    port::PortLosses losses = ports_->ReadLosses(p);
-    PortState& state = segment_->header().port_state[p];
-    state.missed.Set(losses.missed);
-    state.no_buffer.Set(losses.no_buffer);
-    state.link_up.Set(losses.link_up ? 1 : 0);
-    if (auto counts = ports_->ReadSteerCounts(p)) {
-      state.has_xdp.Set(1);
-      state.xdp_redirected.Set(counts->redirected);
-      state.xdp_passed.Set(counts->passed);
-      for (size_t d = 0; d < kEarlyDropCount; ++d) state.xdp_dropped[d].Set(counts->dropped[d]);
-    }
-  }
-}
-
-void DataPlane::LogRefusals() {
-  const auto& names = builder_.listener_names();
-  for (auto& worker : workers_) {
-    Refusal refusal;
-    while (worker->shard().refusals().Pop(refusal)) {
-      refusal_log_.Note(refusal, refusal.listener == kNoListener ? "" : names.at(refusal.listener));
-    }
-  }
-  for (const bh_refused& denied : ports_->TakeRefused()) {
-    Refusal refusal;
-    std::copy_n(denied.source, sizeof(denied.source), refusal.source.bytes.data());
-    std::copy_n(denied.destination, sizeof(denied.destination), refusal.destination.bytes.data());
-    refusal.source_port = be16::FromRaw(denied.source_port);
-    refusal.destination_port = be16::FromRaw(denied.destination_port);
-    refusal.drop = Drop::kDenied;
-    const Listener* listener = exchange_->current()->FindListenerAt(
-        refusal.destination, refusal.destination_port.ToHost());
-    if (listener != nullptr) refusal_log_.Note(refusal, names.at(listener->number));
-  }
-}
-
-// What workers have refused, and what XDP programs have denied before them.
-RefusalLog::Totals DataPlane::Drops() const {
-  RefusalLog::Totals totals{};
-  for (size_t p = 0; p < ports_->ports().size(); ++p) {
-    if (auto counts = ports_->ReadSteerCounts(p)) {
-      totals[DropIndex(Drop::kDenied)] += counts->dropped[BH_STEER_DENIED - (BH_STEER_PASSED + 1)];
-    }
-  }
-  for (size_t w = 0; w < workers_.size(); ++w) {
-    for (size_t d = 0; d < kDropCount; ++d) totals[d] += segment_->worker(w).drops[d].Get();
-  }
-  return totals;
-}
-
-void DataPlane::ForgetRetired() {
-  const auto& listeners = exchange_->current()->listeners;
-  auto retired = [](const Listener& listener) { return listener.retired; };
-  if (std::none_of(listeners.begin(), listeners.end(), retired)) return;
-  const std::vector<bool> in_use = RetiredInUse();
-  std::vector<Listener> kept;
-  for (size_t l = 0; l < listeners.size(); ++l) {
-    if (!listeners[l].retired || in_use[l]) kept.push_back(listeners[l]);
-  }
-  if (kept.size() == listeners.size()) return;
-  absl::Status status = Install(api::Snapshot(message_), kept);
-  if (!status.ok()) {
-    log::Error("cannot forget removed listeners: {}", std::string(status.message()));
-  }
-}
-
 absl::StatusOr<api::SessionsPage> DataPlane::Sessions(const api::SessionsQuery& query) const {
-  constexpr uint32_t kMaxPage = 10'000;
-  constexpr size_t kMaxScan = 1 << 20;
-  if (query.limit() == 0 || query.limit() > kMaxPage) {
-    return absl::InvalidArgumentError(fmt::format("limit must be 1..{}", kMaxPage));
-  }
-  api::SessionsPage page;
-  const size_t capacity = message_.dataplane().max_sessions();
-  const size_t all = capacity * workers_.size();
-  const auto& listeners = builder_.listener_names();
-  const auto& bridges = builder_.bridge_names();
-  // A filter may match nothing for long: bounded, so that the caller's other work is not held up.
-  const size_t end = std::min<size_t>(all, query.cursor() + kMaxScan);
-  for (size_t at = query.cursor(); at < end; ++at) {
-    const Worker& worker = *workers_[at / capacity];
-    Session session;
-    if (!worker.shard().Copy(at % capacity, session)) continue;
-    const std::string& bridge = bridges.at(session.to_bridge.bridge);
-    if (!query.bridge().empty() && query.bridge() != bridge) continue;
-    if (!query.client().empty() && query.client() != AddressBytes(session.client_address()))
-      continue;
-    if (page.sessions_size() == static_cast<int>(query.limit())) {
-      page.set_next_cursor(at);
-      return page;
-    }
-    api::Session& out = *page.add_sessions();
-    FillSession(session, exchange_->current()->places, worker.Now(), out);
-    out.set_worker(static_cast<uint32_t>(at / capacity));
-    out.set_listener(listeners.at(session.to_bridge.listener));
-    out.set_bridge(bridge);
-  }
-  if (end < all) page.set_next_cursor(end);
-  return page;
+  return ListSessions(
+      {workers_, exchange_->current()->places, builder_.listener_names(), builder_.bridge_names()},
+      query);
 }
 
 void DataPlane::FillStatus(api::RelayStatus& status) const {

@@ -75,6 +75,7 @@ absl::StatusOr<SteerTable> BuildSteerTable(std::span<const SteerRule> rules, Ste
     std::vector<bh_steer_guard> guards;
   };
   std::map<bh_steer_key, Merged, SteerKeyLess> merged;
+  lists.Begin();
   size_t guards = 0;
   for (const SteerRule& rule : rules) {
     if (rule.first_port > rule.last_port) {

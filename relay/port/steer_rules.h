@@ -23,9 +23,11 @@ class SteerLists {
  public:
   using Numbered = std::map<uint32_t, std::shared_ptr<const SteerList>>;
 
+  // Begins a new table: what was asked for since the last Take() is forgotten.
+  void Begin() { used_.clear(); }
   // From 1 on.
   uint32_t NumberOf(const std::shared_ptr<const SteerList>& list);
-  // Those asked for since the last call; the others are forgotten.
+  // Those asked for since Begin(); the others are forgotten.
   Numbered Take();
 
  private:

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/packets/modes.h"
+#include "tests/packets/call.h"
 #include "tests/support/fragments.h"
 
 namespace bridgehead::test {
@@ -13,34 +13,10 @@ namespace {
 
 using Frame = test::Packet;
 
-class PacketsFragments : public testing::TestWithParam<Mode> {
+class PacketsFragments : public CallTest {
  protected:
-  PacketsFragments()
-      : harness_(BasicSnapshot(GetParam().source_nat, GetParam().net),
-                 {.workers = GetParam().workers}) {
-    Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
-    port_ = SourcePort(out.frame);
-  }
   ~PacketsFragments() override { EXPECT_EQ(Difference(), 0); }
 
-  static const Net& net() { return GetParam().net; }
-  static std::string_view Seen() { return GetParam().source_nat ? net().nat : net().client; }
-  static Frame FromClient(uint16_t port = 40000) {
-    return Frame().Eth(kGateway, kRelayWan).IP(net().client, net().listener).Udp(port, 10000);
-  }
-  Frame ToBridge() const {
-    return Frame().Eth(kRelayLan, kBridge).IP(Seen(), net().bridge).Udp(port_, 10000).Ttl(63);
-  }
-  Frame FromBridge() const {
-    return Frame().Eth(kBridge, kRelayLan).IP(net().bridge, Seen()).Udp(10000, port_);
-  }
-  static Frame ToClient() {
-    return Frame()
-        .Eth(kRelayWan, kGateway)
-        .IP(net().listener, net().client)
-        .Udp(10000, 40000)
-        .Ttl(63);
-  }
   static Bytes Media(size_t bytes, uint8_t seed = 1) {
     Bytes media(bytes);
     for (size_t i = 0; i < bytes; ++i) media[i] = static_cast<uint8_t>(seed + i * 7);
@@ -77,8 +53,6 @@ class PacketsFragments : public testing::TestWithParam<Mode> {
     return out.drop;
   }
 
-  WalkHarness harness_;
-  uint16_t port_ = 0;
   size_t sent_ = 0, forwarded_ = 0, dropped_ = 0;
 };
 

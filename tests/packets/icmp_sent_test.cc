@@ -1,19 +1,16 @@
 // ICMP errors of the relay's own, byte for byte (RFC 1812 section 4.3, RFC 4443).
 #include <gtest/gtest.h>
 
-#include "tests/packets/modes.h"
+#include "tests/packets/call.h"
 
 namespace bridgehead::test {
 namespace {
 
 using Frame = test::Packet;
 
-class PacketsIcmpSent : public testing::TestWithParam<Mode> {
+class PacketsIcmpSent : public CallTest {
  protected:
-  PacketsIcmpSent() : harness_(Config(), {.workers = GetParam().workers}) {
-    Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
-    port_ = SourcePort(out.frame);
-  }
+  PacketsIcmpSent() : CallTest(Config()) {}
 
   static api::Snapshot Config() {
     api::Snapshot snapshot = BasicSnapshot(GetParam().source_nat, net());
@@ -22,15 +19,7 @@ class PacketsIcmpSent : public testing::TestWithParam<Mode> {
     lan.add_addresses(AddressBytes(LanAddress()));
     return snapshot;
   }
-  static const Net& net() { return GetParam().net; }
   static const char* LanAddress() { return net().BridgeIsV6() ? "2001:db8:8::1" : "10.8.0.1"; }
-  static std::string_view Seen() { return GetParam().source_nat ? net().nat : net().client; }
-  static Frame FromClient() {
-    return Frame().Eth(kGateway, kRelayWan).IP(net().client, net().listener).Udp(40000, 10000);
-  }
-  Frame FromBridge() const {
-    return Frame().Eth(kBridge, kRelayLan).IP(net().bridge, Seen()).Udp(10000, port_);
-  }
   struct Words {
     uint8_t type, code;
     uint32_t rest = 0;
@@ -60,9 +49,6 @@ class PacketsIcmpSent : public testing::TestWithParam<Mode> {
   }
   // As much of a packet as an error quotes.
   static size_t Quoted(bool v6) { return v6 ? 1280 - 48 : 576 - 28; }
-
-  WalkHarness harness_;
-  uint16_t port_ = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsIcmpSent,

@@ -2,7 +2,7 @@
 // across the families (RFC 5508, RFC 7915).
 #include <gtest/gtest.h>
 
-#include "tests/packets/modes.h"
+#include "tests/packets/call.h"
 #include "tests/support/fragments.h"
 
 namespace bridgehead::test {
@@ -25,35 +25,9 @@ constexpr Error kPortUnreachable{3, 3, 0, 1, 4, 0};
 constexpr Error kTimeExceeded{11, 0, 0, 3, 0, 0};
 constexpr Error kTooBig{3, 4, 1400, 2, 0, 1420};  // the same limit, in each family's own bytes
 
-class PacketsIcmp : public testing::TestWithParam<Mode> {
+class PacketsIcmp : public CallTest {
  protected:
-  PacketsIcmp()
-      : harness_(BasicSnapshot(GetParam().source_nat, GetParam().net),
-                 {.workers = GetParam().workers}) {
-    Outcome out = harness_.Send(kWan, FromClient().Payload(StunRequest()).Build());
-    port_ = SourcePort(out.frame);
-  }
-
-  static const Net& net() { return GetParam().net; }
-  static bool Across() { return net().ClientIsV6() != net().BridgeIsV6(); }
-  static std::string_view Seen() { return GetParam().source_nat ? net().nat : net().client; }
   static const char* Router(bool v6) { return v6 ? "2001:db8:77::1" : "192.0.2.77"; }
-  static Frame FromClient() {
-    return Frame().Eth(kGateway, kRelayWan).IP(net().client, net().listener).Udp(40000, 10000);
-  }
-  Frame ToBridge() const {
-    return Frame().Eth(kRelayLan, kBridge).IP(Seen(), net().bridge).Udp(port_, 10000).Ttl(63);
-  }
-  Frame FromBridge() const {
-    return Frame().Eth(kBridge, kRelayLan).IP(net().bridge, Seen()).Udp(10000, port_);
-  }
-  static Frame ToClient() {
-    return Frame()
-        .Eth(kRelayWan, kGateway)
-        .IP(net().listener, net().client)
-        .Udp(10000, 40000)
-        .Ttl(63);
-  }
   // What a router between relay and bridge says about a packet to the bridge.
   Bytes ErrorFromBridgeSide(const Error& error, size_t quoted_bytes = 548) const {
     Frame frame = Frame().Eth(kBridge, kRelayLan).IP(Router(net().BridgeIsV6()), Seen());
@@ -79,9 +53,6 @@ class PacketsIcmp : public testing::TestWithParam<Mode> {
     if (Across()) quoted.DontFragment();
     return error.On(frame, net().BridgeIsV6()).Quote(quoted).Build();
   }
-
-  WalkHarness harness_;
-  uint16_t port_ = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Modes, PacketsIcmp,

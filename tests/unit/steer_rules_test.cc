@@ -121,6 +121,14 @@ TEST(SteerLists, EqualListsShareANumberThatNeverComesTwice) {
   EXPECT_EQ(lists.NumberOf(ListFor(1)), 3u);  // forgotten meanwhile
 }
 
+TEST(SteerLists, ATableThatFailsLeavesNoNumberBehind) {
+  SteerLists lists;
+  const std::vector<SteerRule> failing{Guarded(1, 1, 1, {.list = ListFor(1)}), Rule(1, 5, 4)};
+  EXPECT_FALSE(BuildSteerTable(failing, lists).ok());
+  const std::vector<SteerRule> other{Guarded(1, 1, 1, {.list = ListFor(2)})};
+  EXPECT_EQ(BuildSteerTable(other, lists)->lists.size(), 1u);
+}
+
 // The maps as the program sees them; checks after every single step that `kept` still matches and
 // that its guard, if it has one, judges its ports, by a list that is whole.
 class Maps {
