@@ -98,7 +98,8 @@ absl::Status CheckMachine(const config::Config& config, std::vector<std::string>
   if (findings.ok()) return absl::OkStatus();
   std::string lines;
   for (const config::Finding& error : findings.errors) {
-    lines += (lines.empty() ? "" : "\n") + error.Line();
+    if (!lines.empty()) lines += "\n";
+    lines += error.Line();
   }
   return absl::InvalidArgumentError(lines);
 }
