@@ -271,9 +271,9 @@ def remove_left_namespaces():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description="Builds and runs the tests.")
     parser.add_argument("--quick", action="store_true",
-                        help="no browser, no fuzzing, no sanitizers, one mode of the namespaces")
-    parser.add_argument("--sanitize", action=argparse.BooleanOptionalAction, default=None,
-                        help="also build and run with ASan and UBSan (default: unless --quick)")
+                        help="no browser, no fuzzing, one mode of the namespaces")
+    parser.add_argument("--sanitize", action="store_true",
+                        help="also build and run with ASan and UBSan (--only sanitize: nothing else)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
         "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "fuzz",
         "tidy", "sanitize"],
@@ -284,8 +284,6 @@ def parse():
     options.build_dir = options.build_dir.resolve()
     if options.only:
         options.sanitize = options.sanitize or "sanitize" in options.only
-    elif options.sanitize is None:
-        options.sanitize = not options.quick
     return options
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what is missing, builds, and runs every test: see tests/README.md.
-#   sudo ./tests/run.sh [--quick] [--sanitize|--no-sanitize] [--only SUITE]...
+#   sudo ./tests/run.sh [--quick] [--sanitize] [--only SUITE]...
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
