@@ -1,0 +1,96 @@
+// One thread's event loop: readiness of file descriptors, timers, and work from other threads.
+//
+// Built on libevent. Everything made with a loop is used and destroyed on its thread only; Post and
+// Stop are the exceptions.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "absl/status/statusor.h"
+
+namespace bridgehead::proxy {
+
+class Loop {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr size_t kScratchBytes = 64 * 1024;
+
+  // Error: the kernel has no more descriptors.
+  static absl::StatusOr<std::unique_ptr<Loop>> Create();
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Until Stop().
+  void Run();
+  // From any thread.
+  void Stop();
+  // Runs `task` on the loop's thread. From any thread; tasks keep their order.
+  void Post(std::function<void()> task);
+
+  // Read once in each turn of the loop: as old as the work of one turn at most.
+  Clock::time_point now() {
+    if (now_ == Clock::time_point{}) now_ = Clock::now();
+    return now_;
+  }
+  // For use within one callback: whoever calls others meanwhile must not rely on its content.
+  std::span<uint8_t> scratch() { return scratch_; }
+  // Destroys `object` when the running callbacks have returned: for what must not destroy itself.
+  template <typename T>
+  void Bury(std::unique_ptr<T> object) {
+    Bury(std::shared_ptr<void>(std::move(object)));
+  }
+  event_base* base() { return base_; }
+
+ private:
+  explicit Loop(event_base* base) : base_(base), scratch_(kScratchBytes) {}
+  void Bury(std::shared_ptr<void> object);
+  void RunPosted();
+  void Turn();
+
+  event_base* base_;
+  int wake_fd_ = -1;
+  event wake_{};
+  Clock::time_point now_{};  // the epoch: not read in this turn
+  std::vector<uint8_t> scratch_;
+  std::vector<std::shared_ptr<void>> graves_;
+  bool stopped_ = false;
+  std::mutex mutex_;  // of what follows
+  std::vector<std::function<void()>> posted_;
+};
+
+// Calls back once, a while after Set. Setting it again to a later time costs next to nothing: idle
+// timeouts are set anew with every packet.
+class Timer {
+ public:
+  Timer(Loop& loop, std::function<void()> callback);
+  ~Timer() { Cancel(); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  void Set(std::chrono::milliseconds after);
+  void Cancel();
+  bool pending() const { return deadline_ != Loop::Clock::time_point{}; }
+
+ private:
+  static void OnTime(int, short, void* self);
+  void Arm(Loop::Clock::duration after);
+
+  Loop& loop_;
+  const std::function<void()> callback_;
+  event event_{};
+  Loop::Clock::time_point deadline_{};  // the epoch: not set
+  Loop::Clock::time_point armed_{};     // when libevent calls; not later than deadline_
+};
+
+}  // namespace bridgehead::proxy

@@ -1,0 +1,172 @@
+// The edge's event loop, timers, addresses and streams over TCP.
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "ctrl/proxy/net/loop.h"
+#include "ctrl/proxy/net/socket_address.h"
+#include "ctrl/proxy/net/tcp_stream.h"
+#include "tests/support/tcp_pair.h"
+
+namespace bridgehead::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::unique_ptr<Loop> NewLoop() {
+  auto loop = Loop::Create();
+  EXPECT_TRUE(loop.ok()) << loop.status();
+  return *std::move(loop);
+}
+
+TEST(ProxySocketAddress, TextOfBothFamilies) {
+  EXPECT_EQ(SocketAddress(*config::Address::Parse("192.0.2.1"), 443).text(), "192.0.2.1:443");
+  EXPECT_EQ(SocketAddress(*config::Address::Parse("2001:db8::1"), 443).text(), "[2001:db8::1]:443");
+  EXPECT_EQ(SocketAddress().text(), "-");
+  EXPECT_TRUE(SocketAddress().empty());
+}
+
+TEST(ProxySocketAddress, MappedAddressesAreIpv4) {
+  sockaddr_storage from{};
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(from);
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(7);
+  ASSERT_EQ(inet_pton(AF_INET6, "::ffff:192.0.2.9", &v6.sin6_addr), 1);
+  EXPECT_EQ(SocketAddress(from), SocketAddress(*config::Address::Parse("192.0.2.9"), 7));
+}
+
+TEST(ProxyLoop, TasksOfOtherThreadsKeepTheirOrder) {
+  auto loop = NewLoop();
+  std::string order;
+  std::thread other([&] {
+    for (char c : std::string("abc")) loop->Post([&order, c] { order += c; });
+    loop->Stop();
+  });
+  loop->Run();
+  other.join();
+  EXPECT_EQ(order, "abc");
+}
+
+TEST(ProxyLoop, TheBuriedDieWhenTheirCallbackHasReturned) {
+  auto loop = NewLoop();
+  struct Tells {
+    explicit Tells(bool& told) : dead(told) {}
+    ~Tells() { dead = true; }
+    bool& dead;
+  };
+  bool dead = false, alive_after = false;
+  loop->Post([&] {
+    loop->Bury(std::make_unique<Tells>(dead));
+    alive_after = !dead;
+  });
+  Timer end(*loop, [&] { loop->Stop(); });
+  end.Set(1ms);
+  loop->Run();
+  EXPECT_TRUE(alive_after);
+  EXPECT_TRUE(dead);
+}
+
+TEST(ProxyTimer, ComesOnceAtItsLastDeadline) {
+  auto loop = NewLoop();
+  int fired = 0;
+  const auto began = Loop::Clock::now();
+  Timer timer(*loop, [&] {
+    ++fired;
+    loop->Stop();
+  });
+  timer.Set(1ms);
+  timer.Set(30ms);
+  EXPECT_TRUE(timer.pending());
+  loop->Run();
+  EXPECT_EQ(fired, 1);
+  EXPECT_FALSE(timer.pending());
+  EXPECT_GE(Loop::Clock::now() - began, 30ms);
+}
+
+TEST(ProxyTimer, AnEarlierDeadlineComesEarlier) {
+  auto loop = NewLoop();
+  Timer timer(*loop, [&] { loop->Stop(); });
+  timer.Set(1h);
+  timer.Set(1ms);
+  loop->Run();
+  EXPECT_FALSE(timer.pending());
+}
+
+TEST(ProxyTimer, ACancelledOneDoesNotCome) {
+  auto loop = NewLoop();
+  bool fired = false;
+  Timer timer(*loop, [&] { fired = true; });
+  timer.Set(1ms);
+  timer.Cancel();
+  Timer end(*loop, [&] { loop->Stop(); });
+  end.Set(20ms);
+  loop->Run();
+  EXPECT_FALSE(fired);
+}
+
+// Sends back what it gets until the end, with a buffer of few bytes.
+struct Echo final : Stream::Handler {
+  explicit Echo(Loop& its_loop) : loop(its_loop) {}
+  void OnReady(Stream& stream) override {
+    uint8_t bytes[3];
+    while (ended == Io::kOk) {
+      IoResult got = stream.Read(bytes);
+      if (got.io == Io::kAgain) return;
+      if (got.io != Io::kOk) {
+        ended = got.io;
+        EXPECT_EQ(stream.ShutdownWrite(), Io::kOk);
+        loop.Stop();
+        return;
+      }
+      const iovec part{bytes, got.bytes};
+      EXPECT_EQ(stream.Write({&part, 1}).bytes, got.bytes);
+    }
+  }
+  Loop& loop;
+  Io ended = Io::kOk;
+};
+
+TEST(ProxyTcpStream, TellsOfBytesAndOfTheEnd) {
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  Echo echo(*loop);
+  TcpStream stream(*loop, server, SocketAddress(), LocalAddressOf(server));
+  stream.SetHandler(&echo);
+  EXPECT_EQ(stream.local().address().text(), "127.0.0.1");
+  const std::string text = "ten bytes.";
+  ASSERT_EQ(write(client, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  shutdown(client, SHUT_WR);
+  loop->Run();
+  EXPECT_EQ(echo.ended, Io::kEnd);
+  char back[32];
+  fcntl(client, F_SETFL, 0);
+  EXPECT_EQ(recv(client, back, text.size(), MSG_WAITALL), static_cast<ssize_t>(text.size()));
+  EXPECT_EQ(std::string(back, text.size()), text);
+  EXPECT_EQ(read(client, back, 1), 0);
+  close(client);
+}
+
+TEST(ProxyTcpStream, PeekedBytesAreReadAgainAndAResetIsAnError) {
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  {
+    TcpStream ours(*loop, server, SocketAddress(), SocketAddress());
+    ASSERT_EQ(write(client, "abc", 3), 3);
+    uint8_t bytes[8];
+    IoResult got;
+    while ((got = ours.Peek(bytes)).io == Io::kAgain) std::this_thread::yield();
+    EXPECT_EQ(got.bytes, 3u);
+    EXPECT_EQ(ours.Read(bytes).bytes, 3u);
+    EXPECT_EQ(ours.Read(bytes).io, Io::kAgain);
+    ours.ResetOnClose();
+  }
+  TcpStream theirs(*loop, client, SocketAddress(), SocketAddress());
+  uint8_t byte;
+  EXPECT_EQ(theirs.Read({&byte, 1}).io, Io::kError);
+  EXPECT_EQ(theirs.error(), strerror(ECONNRESET));
+}
+
+}  // namespace
+}  // namespace bridgehead::proxy
