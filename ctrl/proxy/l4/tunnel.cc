@@ -1,0 +1,143 @@
+#include "ctrl/proxy/l4/tunnel.h"
+
+#include <cstring>
+#include <utility>
+
+namespace bridgehead::proxy {
+namespace {
+
+// In one go before others have their turn.
+constexpr int kReadsPerTurn = 16;
+// What one read takes from a sender whose reader is slow: it may have to be kept.
+constexpr size_t kSlowRead = 16 * 1024;
+
+}  // namespace
+
+void Tunnel::Rest::Keep(std::span<const uint8_t> bytes) {
+  data_ = std::make_unique_for_overwrite<uint8_t[]>(bytes.size());
+  std::memcpy(data_.get(), bytes.data(), bytes.size());
+  begin_ = 0;
+  end_ = static_cast<uint32_t>(bytes.size());
+}
+
+void Tunnel::Rest::Take(size_t count) {
+  begin_ += static_cast<uint32_t>(count);
+  if (!empty()) return;
+  data_.reset();
+  begin_ = end_ = 0;
+}
+
+Tunnel::Tunnel(Loop& loop, std::unique_ptr<Stream> client, std::unique_ptr<Stream> server,
+               std::chrono::milliseconds idle_timeout, Done done)
+    : loop_(loop),
+      client_(std::move(client)),
+      server_(std::move(server)),
+      idle_timeout_(idle_timeout),
+      done_(std::move(done)),
+      up_{client_.get(), server_.get(), {}},
+      down_{server_.get(), client_.get(), {}},
+      idle_(loop, [this] { Finish(TunnelEnd::kIdle); }) {}
+
+Tunnel::~Tunnel() {
+  client_->SetHandler(nullptr);
+  server_->SetHandler(nullptr);
+}
+
+void Tunnel::Start(std::span<const uint8_t> to_server, std::span<const uint8_t> to_client) {
+  if (!to_server.empty()) up_.rest.Keep(to_server);
+  if (!to_client.empty()) down_.rest.Keep(to_client);
+  client_->SetHandler(this);
+  server_->SetHandler(this);
+  idle_.Set(idle_timeout_);
+  OnReady(*client_);
+}
+
+void Tunnel::Close() {
+  Finish(TunnelEnd::kClosed);
+}
+
+void Tunnel::OnReady(Stream&) {
+  if (finished_) return;
+  // Either stream's readiness may be what either direction waits for: TLS reads to write.
+  const Moved up = Move(up_);
+  if (up == Moved::kFromFailed) return Finish(TunnelEnd::kClientError);
+  if (up == Moved::kToFailed) return Finish(TunnelEnd::kServerError);
+  const Moved down = Move(down_);
+  if (down == Moved::kFromFailed) return Finish(TunnelEnd::kServerError);
+  if (down == Moved::kToFailed) return Finish(TunnelEnd::kClientError);
+  if (up_.shut && down_.shut) return Finish(TunnelEnd::kBoth);
+  if (up == Moved::kSome || down == Moved::kSome) idle_.Set(idle_timeout_);
+}
+
+Tunnel::Moved Tunnel::Move(Direction& direction) {
+  const uint64_t before = direction.bytes;
+  auto moved = [&] { return direction.bytes != before ? Moved::kSome : Moved::kNothing; };
+  for (int reads = 0; reads < kReadsPerTurn; ++reads) {
+    const Io rest = WriteRest(direction);
+    if (rest == Io::kError) return Moved::kToFailed;
+    if (rest == Io::kAgain) return moved();
+    if (direction.ended) {
+      if (direction.shut) return moved();
+      const Io shut = direction.to->ShutdownWrite();
+      if (shut == Io::kError) return Moved::kToFailed;
+      direction.shut = shut == Io::kOk;
+      return moved();
+    }
+    bool from_failed = false;
+    switch (MoveOnce(direction, from_failed)) {
+      case Io::kError:
+        return from_failed ? Moved::kFromFailed : Moved::kToFailed;
+      case Io::kAgain:
+        return moved();
+      case Io::kEnd:
+        direction.ended = true;
+        break;
+      case Io::kOk:
+        break;
+    }
+  }
+  direction.from->Again();
+  return moved();
+}
+
+Io Tunnel::WriteRest(Direction& direction) {
+  while (!direction.rest.empty()) {
+    const std::span<const uint8_t> bytes = direction.rest.bytes();
+    const iovec part{const_cast<uint8_t*>(bytes.data()), bytes.size()};
+    const IoResult wrote = direction.to->Write({&part, 1});
+    if (wrote.io != Io::kOk) return wrote.io;
+    direction.rest.Take(wrote.bytes);
+    direction.bytes += wrote.bytes;
+  }
+  return Io::kOk;
+}
+
+Io Tunnel::MoveOnce(Direction& direction, bool& from_failed) {
+  std::span<uint8_t> into = loop_.scratch();
+  if (direction.slow) into = into.first(kSlowRead);
+  const IoResult got = direction.from->Read(into);
+  if (got.io != Io::kOk) {
+    from_failed = got.io == Io::kError;
+    return got.io;
+  }
+  const iovec part{into.data(), got.bytes};
+  const IoResult wrote = direction.to->Write({&part, 1});
+  if (wrote.io == Io::kError) return Io::kError;
+  direction.bytes += wrote.bytes;
+  direction.slow = wrote.bytes < got.bytes;
+  if (direction.slow) direction.rest.Keep(into.subspan(wrote.bytes, got.bytes - wrote.bytes));
+  return Io::kOk;
+}
+
+void Tunnel::Finish(TunnelEnd end) {
+  if (std::exchange(finished_, true)) return;
+  idle_.Cancel();
+  // A peer that got half must not take it for the whole.
+  if (end != TunnelEnd::kBoth) {
+    client_->ResetOnClose();
+    server_->ResetOnClose();
+  }
+  done_(end);
+}
+
+}  // namespace bridgehead::proxy

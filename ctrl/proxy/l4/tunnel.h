@@ -1,0 +1,92 @@
+// Bytes both ways between two streams, until both have ended.
+//
+// What is read is written on at once. What the other side does not take is kept, at most one read's
+// worth, and nothing more is read until it has gone: an idle tunnel holds no buffer, and a slow
+// reader slows its sender. When one side ends its direction, so does the other side's; the opposite
+// direction goes on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "ctrl/proxy/net/loop.h"
+#include "ctrl/proxy/net/stream.h"
+
+namespace bridgehead::proxy {
+
+enum class TunnelEnd : uint8_t {
+  kBoth,         // both sides have ended in good order
+  kClientError,  // the stream failed: reset, or broken TLS
+  kServerError,
+  kIdle,    // nothing moved for the idle timeout
+  kClosed,  // by Close()
+};
+
+class Tunnel final : public Stream::Handler {
+ public:
+  // Called once; may destroy the tunnel by Loop::Bury.
+  using Done = std::function<void(TunnelEnd end)>;
+
+  Tunnel(Loop& loop, std::unique_ptr<Stream> client, std::unique_ptr<Stream> server,
+         std::chrono::milliseconds idle_timeout, Done done);
+  ~Tunnel();
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
+
+  // Moves what can be moved. `to_server` and `to_client` were read before there was a tunnel; they
+  // go first.
+  void Start(std::span<const uint8_t> to_server = {}, std::span<const uint8_t> to_client = {});
+  // Ends it now: both sides are reset.
+  void Close();
+
+  uint64_t bytes_to_server() const { return up_.bytes; }
+  uint64_t bytes_to_client() const { return down_.bytes; }
+  const Stream& client() const { return *client_; }
+  const Stream& server() const { return *server_; }
+
+  void OnReady(Stream& stream) override;
+
+ private:
+  // What was read and not taken.
+  class Rest {
+   public:
+    std::span<const uint8_t> bytes() const { return {data_.get() + begin_, end_ - begin_}; }
+    bool empty() const { return begin_ == end_; }
+    void Keep(std::span<const uint8_t> bytes);
+    void Take(size_t count);
+
+   private:
+    std::unique_ptr<uint8_t[]> data_;
+    uint32_t begin_ = 0, end_ = 0;
+  };
+  struct Direction {
+    Stream* from;
+    Stream* to;
+    Rest rest;
+    uint64_t bytes = 0;
+    bool slow = false;   // its reader did not keep up: smaller reads
+    bool ended = false;  // by `from`
+    bool shut = false;   // and `to` was told
+  };
+  enum class Moved : uint8_t { kNothing, kSome, kFromFailed, kToFailed };
+
+  Moved Move(Direction& direction);
+  // kOk: the rest is gone.
+  Io WriteRest(Direction& direction);
+  // Reads once and writes it. kEnd: `from` has ended, kError with `from_failed`.
+  Io MoveOnce(Direction& direction, bool& from_failed);
+  void Finish(TunnelEnd end);
+
+  Loop& loop_;
+  const std::unique_ptr<Stream> client_, server_;
+  const std::chrono::milliseconds idle_timeout_;
+  const Done done_;
+  Direction up_, down_;
+  Timer idle_;
+  bool finished_ = false;
+};
+
+}  // namespace bridgehead::proxy

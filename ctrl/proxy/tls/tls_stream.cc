@@ -1,0 +1,110 @@
+#include "ctrl/proxy/tls/tls_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include <openssl/err.h>
+
+namespace bridgehead::proxy {
+
+TlsStream::TlsStream(std::unique_ptr<TcpStream> tcp, SslPtr ssl)
+    : tcp_(std::move(tcp)), ssl_(std::move(ssl)) {
+  // Reads and writes of the socket are OpenSSL's own; tcp_ keeps readiness and the descriptor.
+  SSL_set_fd(ssl_.get(), tcp_->fd());
+  tcp_->SetHandler(this);
+}
+
+TlsStream::~TlsStream() {
+  tcp_->SetHandler(nullptr);
+}
+
+void TlsStream::OnReady(Stream&) {
+  if (handler() != nullptr) handler()->OnReady(*this);
+}
+
+Io TlsStream::Outcome(int result) {
+  switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+      return Io::kAgain;
+    case SSL_ERROR_ZERO_RETURN:
+      return Io::kEnd;
+    case SSL_ERROR_SYSCALL:
+      error_ = errno != 0 ? strerror(errno) : "closed without TLS close_notify";
+      ERR_clear_error();
+      return Io::kError;
+    default:
+      error_ = OpensslError("TLS failed");
+      return Io::kError;
+  }
+}
+
+Io TlsStream::Handshake() {
+  if (established()) return Io::kOk;
+  ERR_clear_error();
+  errno = 0;
+  const int result = SSL_do_handshake(ssl_.get());
+  return result == 1 ? Io::kOk : Outcome(result);
+}
+
+IoResult TlsStream::Read(std::span<uint8_t> into) {
+  ERR_clear_error();
+  errno = 0;
+  size_t total = 0;
+  // A call gives one record's bytes at most.
+  while (total < into.size()) {
+    size_t got = 0;
+    const int result = SSL_read_ex(ssl_.get(), into.data() + total, into.size() - total, &got);
+    if (result == 1) {
+      total += got;
+      // Another record that is there already costs no system call.
+      if (SSL_has_pending(ssl_.get()) == 1) continue;
+      break;
+    }
+    if (total > 0) break;  // what ended it comes again with the next call
+    return {Outcome(result)};
+  }
+  return {Io::kOk, total};
+}
+
+IoResult TlsStream::Write(std::span<const iovec> parts) {
+  ERR_clear_error();
+  errno = 0;
+  while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
+  const void* from = parts.front().iov_base;
+  size_t size = parts.front().iov_len;
+  std::array<uint8_t, kRecordBytes> record;
+  // A record for each small part would cost more than to bring them together.
+  if (parts.size() > 1 && size < record.size()) {
+    size = 0;
+    for (const iovec& part : parts) {
+      const size_t taken = std::min(part.iov_len, record.size() - size);
+      std::memcpy(record.data() + size, part.iov_base, taken);
+      size += taken;
+      if (size == record.size()) break;
+    }
+    from = record.data();
+  }
+  size_t written = 0;
+  const int result = SSL_write_ex(ssl_.get(), from, size, &written);
+  if (result == 1) return {Io::kOk, written};
+  return {Outcome(result)};
+}
+
+Io TlsStream::ShutdownWrite() {
+  ERR_clear_error();
+  errno = 0;
+  const int result = SSL_shutdown(ssl_.get());
+  if (result < 0) {
+    const Io outcome = Outcome(result);
+    // Nobody waits for an end that the peer does not take any more.
+    if (outcome != Io::kEnd) return outcome;
+  }
+  return tcp_->ShutdownWrite();
+}
+
+}  // namespace bridgehead::proxy
