@@ -1,11 +1,16 @@
 // The edge's TLS, both sides of it: certificates by name, verification, tickets, ALPN.
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
+#include <unistd.h>
 
 #include "ctrl/proxy/tls/server_context.h"
 #include "ctrl/proxy/tls/tls_stream.h"
@@ -103,6 +108,12 @@ class ProxyTls : public testing::Test {
     config::ListenerTls settings;
     settings.certificates = {certificate};
     return std::string(ServerContext::Create(settings, {}, nullptr).status().message());
+  }
+
+  static std::string Content(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
   }
 
   std::unique_ptr<Loop> loop_;
@@ -247,6 +258,58 @@ TEST_F(ProxyTls, TicketKeysSealForOnePeriodAndOpenForAnother) {
   // Nobody came for long: what is as old as that opens nothing.
   const TicketKeys::Key second = *keys.Sealing(begin + 30s);
   EXPECT_FALSE(keys.Find(second.name.data(), begin + 60s));
+}
+
+// Writes what an authority's responder says of a certificate that is its own issuer.
+void WriteOcsp(const config::Certificate& files, int status, long ends_in_seconds) {
+  FILE* file = fopen(files.certificate_file.c_str(), "r");
+  X509* certificate = PEM_read_X509(file, nullptr, nullptr, nullptr);
+  fclose(file);
+  file = fopen(files.key_file.c_str(), "r");
+  EVP_PKEY* key = PEM_read_PrivateKey(file, nullptr, nullptr, nullptr);
+  fclose(file);
+  OCSP_BASICRESP* basic = OCSP_BASICRESP_new();
+  ASN1_TIME* began = X509_gmtime_adj(nullptr, -3600);
+  ASN1_TIME* ends = X509_gmtime_adj(nullptr, ends_in_seconds);
+  OCSP_CERTID* id = OCSP_cert_to_id(nullptr, certificate, certificate);
+  OCSP_basic_add1_status(basic, id, status, 0,
+                         status == V_OCSP_CERTSTATUS_REVOKED ? began : nullptr, began, ends);
+  EXPECT_EQ(OCSP_basic_sign(basic, certificate, key, EVP_sha256(), nullptr, 0), 1);
+  OCSP_RESPONSE* response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+  BIO* out = BIO_new_file(files.ocsp_file.c_str(), "wb");
+  EXPECT_EQ(i2d_OCSP_RESPONSE_bio(out, response), 1);
+  BIO_free(out);
+  OCSP_RESPONSE_free(response);
+  OCSP_CERTID_free(id);
+  ASN1_TIME_free(began);
+  ASN1_TIME_free(ends);
+  OCSP_BASICRESP_free(basic);
+  EVP_PKEY_free(key);
+  X509_free(certificate);
+}
+
+TEST_F(ProxyTls, GoodOcspResponsesAreStapled) {
+  config::Certificate certificate = Make("a", {"a.example"});
+  const std::string leaf = Content(certificate.certificate_file);
+  std::ofstream(certificate.certificate_file, std::ios::app) << leaf;  // and its issuer
+  certificate.ocsp_file = directory_ + "/a.ocsp";
+  const auto stapled = [&](int status, long ends_in_seconds) {
+    WriteOcsp(certificate, status, ends_in_seconds);
+    auto server = Server({certificate});
+    SslPtr client = Client("a.example");
+    SSL_set_tlsext_status_type(client.get(), TLSEXT_STATUSTYPE_ocsp);
+    Pair pair(*loop_, server->NewConnection(), std::move(client));
+    const unsigned char* bytes = nullptr;
+    const long size = SSL_get_tlsext_status_ocsp_resp(pair.client().ssl(), &bytes);
+    const bool same = size > 0 && Content(certificate.ocsp_file) ==
+                                      std::string(reinterpret_cast<const char*>(bytes),
+                                                  static_cast<size_t>(size));
+    EXPECT_EQ(server->warnings().empty(), same);
+    return same;
+  };
+  EXPECT_TRUE(stapled(V_OCSP_CERTSTATUS_GOOD, 3600));
+  EXPECT_FALSE(stapled(V_OCSP_CERTSTATUS_REVOKED, 3600));
+  EXPECT_FALSE(stapled(V_OCSP_CERTSTATUS_GOOD, -1800));
 }
 
 TEST_F(ProxyTls, BadFilesAreNamed) {
