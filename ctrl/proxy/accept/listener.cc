@@ -1,0 +1,92 @@
+#include "ctrl/proxy/accept/listener.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctrl/proxy/accept/peek.h"
+#include "relay/api/log.h"
+
+namespace bridgehead::proxy {
+
+Listener::Listener(Loop& loop, ListeningSocket socket,
+                   std::shared_ptr<const config::EdgeListener> config, Owner& owner)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      state_(std::make_shared<ListenerState>()),
+      owner_(owner),
+      rest_(loop, [this] { event_add(&event_, nullptr); }) {
+  Update(std::move(config));
+  // Level-triggered: what one turn leaves is told of in the next.
+  event_assign(
+      &event_, loop.base(), socket_.fd(), EV_READ | EV_PERSIST,
+      [](int, short, void* self) { static_cast<Listener*>(self)->Accept(); }, this);
+  event_add(&event_, nullptr);
+}
+
+Listener::~Listener() {
+  event_del(&event_);
+}
+
+void Listener::Update(std::shared_ptr<const config::EdgeListener> config) {
+  socket_.SetFastOpen(config->fast_open);
+  state_->sources.Set({config->connections_per_source, config->new_connections_per_source,
+                       config->max_connections});
+  state_->config = std::move(config);
+}
+
+void Listener::Accept() {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof(from);
+    const int fd = accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&from), &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      OnSocket(fd, SocketAddress(from));
+      continue;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      return Rest(errno);
+    }
+    // accept(2): any other is that of a connection which is already gone.
+  }
+}
+
+void Listener::Rest(int error) {
+  log::Warn("edge: listener {}: cannot accept a connection: {}", state_->config->name,
+            strerror(error));
+  state_->counters.CountPause();
+  event_del(&event_);
+  rest_.Set(kRest);
+}
+
+void Listener::OnSocket(int fd, const SocketAddress& peer) {
+  const auto config = state_->config;
+  if (state_->counters.open() >= config->max_connections) {
+    return Refuse(fd, peer, Refusal::kMaxConnections);
+  }
+  Admission admission(state_);
+  const bool listed = IsListed(config->accept_proxy_from, peer.address());
+  if (!listed) {
+    const Refusal refusal = admission.Admit(*config, peer.address(), loop_.now());
+    if (refusal != Refusal::kNone) return Refuse(fd, peer, refusal);
+  }
+  owner_.OnAccept({std::make_unique<TcpStream>(loop_, fd, peer, LocalAddressOf(fd)), config,
+                   std::move(admission)},
+                  !listed);
+}
+
+// With a reset: nothing of it stays, neither here nor in the kernel.
+void Listener::Refuse(int fd, const SocketAddress& peer, Refusal refusal) {
+  const linger now{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  close(fd);
+  state_->counters.Count(refusal);
+  owner_.OnRefused(*state_->config, peer, refusal);
+}
+
+}  // namespace bridgehead::proxy

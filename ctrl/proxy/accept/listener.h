@@ -1,0 +1,59 @@
+// Accepts the connections of one address on one loop, and refuses those there is no place for.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include <event2/event_struct.h>
+
+#include "ctrl/proxy/accept/accepted.h"
+#include "ctrl/proxy/accept/listening_socket.h"
+#include "ctrl/proxy/net/loop.h"
+
+namespace bridgehead::proxy {
+
+class Listener {
+ public:
+  // In one turn of the loop, so that those who are connected have theirs.
+  static constexpr int kAcceptsPerTurn = 64;
+  // When the kernel can not hand a connection over (no descriptor, no memory): it would be told of
+  // at once again, and the loop would turn for nothing.
+  static constexpr std::chrono::milliseconds kRest{500};
+
+  class Owner {
+   public:
+    // `admitted`: false for a source that must say first whom it speaks for.
+    virtual void OnAccept(AcceptedConnection connection, bool admitted) = 0;
+    // Counted already.
+    virtual void OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
+                           Refusal refusal) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Listener(Loop& loop, ListeningSocket socket, std::shared_ptr<const config::EdgeListener> config,
+           Owner& owner);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  // For connections from now on. The address stays.
+  void Update(std::shared_ptr<const config::EdgeListener> config);
+  const std::shared_ptr<ListenerState>& state() const { return state_; }
+
+ private:
+  void Accept();
+  void Rest(int error);
+  void OnSocket(int fd, const SocketAddress& peer);
+  void Refuse(int fd, const SocketAddress& peer, Refusal refusal);
+
+  Loop& loop_;
+  const ListeningSocket socket_;
+  const std::shared_ptr<ListenerState> state_;
+  Owner& owner_;
+  event event_{};
+  Timer rest_;
+};
+
+}  // namespace bridgehead::proxy
