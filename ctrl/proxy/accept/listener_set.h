@@ -33,8 +33,8 @@ class ListenerSet final : private Listener::Owner, private Peek::Owner {
 
   ListenerSet(Loop& loop, Taker& taker) : loop_(loop), taker_(taker) {}
 
-  // Takes `edge`'s listeners instead of those before. `sockets`: of every address that is not in
-  // addresses(). An edge without listeners closes all.
+  // Takes `edge`'s listeners, each of another address, instead of those before. `sockets`: of every
+  // address that is not in addresses(). An edge without listeners closes all. Not from a Taker.
   void Apply(const std::shared_ptr<const config::Edge>& edge, ListeningSockets sockets);
   // That have a socket here.
   std::set<config::Endpoint> addresses() const;
