@@ -1,0 +1,100 @@
+#include "ctrl/proxy/http/response_parser.h"
+
+namespace bridgehead::proxy {
+
+const HeadLimits ResponseParser::kLimits = {
+    .first_line = kMaxStatusLine,
+    .bytes = kMaxHead,
+    .fields = kMaxFields,
+    .first_line_refusal = Refusal::kBadStatusLine,
+};
+
+void ResponseParser::Begin(Method request_method, Upgrade upgrade) {
+  request_method_ = request_method;
+  asked_ = upgrade;
+  begun_ = false;
+  interim_ = 0;
+}
+
+ResponseParser::Result ResponseParser::Feed(std::string_view bytes, ResponseHead& head) {
+  if (bytes.empty()) return {};
+  if (!begun_) {
+    begun_ = true;
+    head.Clear();
+    reader_.Begin();
+  }
+  size_t taken = 0;
+  while (true) {
+    const HeadScanner::Result scanned = reader_.Scan(bytes.substr(taken), head);
+    taken += scanned.taken;
+    Refusal refusal = scanned.refusal;
+    if (scanned.event == HeadScanner::Event::kMore) return {HeadProgress::kMore, taken, {}};
+    if (scanned.event == HeadScanner::Event::kFirstLine) refusal = ReadStatusLine(head);
+    if (scanned.event == HeadScanner::Event::kEnd) {
+      begun_ = false;
+      refusal = Finish(head);
+      if (refusal == Refusal::kNone) return {HeadProgress::kDone, taken, refusal};
+    }
+    if (refusal != Refusal::kNone) return {HeadProgress::kRefused, taken, refusal};
+  }
+}
+
+// RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. The last SP is often not
+// there when nothing follows it.
+Refusal ResponseParser::ReadStatusLine(ResponseHead& head) {
+  constexpr size_t kCodeAt = 9, kCodeEnd = 12;
+  const std::string_view line = HeadReader::FirstLine(head);
+  const bool is_version = line.starts_with("HTTP/1.1 ") || line.starts_with("HTTP/1.0 ");
+  if (!is_version || line.size() < kCodeEnd) return Refusal::kBadStatusLine;
+  for (const char c : line.substr(kCodeAt, kCodeEnd - kCodeAt)) {
+    if (c < '0' || c > '9') return Refusal::kBadStatusLine;
+    head.status = static_cast<uint16_t>(head.status * 10 + (c - '0'));
+  }
+  if (head.status < 100 || head.status > 599) return Refusal::kBadStatusLine;
+  if (line.size() > kCodeEnd && line[kCodeEnd] != ' ') return Refusal::kBadStatusLine;
+  head.version = line[7] == '1' ? HttpVersion::k11 : HttpVersion::k10;
+  if (line.size() > kCodeEnd) head.reason_ = head.RangeOf(line.substr(kCodeEnd + 1));
+  return Refusal::kNone;
+}
+
+Refusal ResponseParser::Finish(ResponseHead& head) {
+  Refusal refusal = HeadReader::Tokenise(head, /*is_request=*/false);
+  if (refusal != Refusal::kNone) return refusal;
+  ConnectionOptions options;
+  if ((refusal = HeadReader::ReadConnection(head, options)) != Refusal::kNone) return refusal;
+  if ((refusal = ReadFraming(head)) != Refusal::kNone) return refusal;
+  head.keep_alive =
+      head.version == HttpVersion::k11 && !options.close && head.framing != Framing::kUntilClose;
+  if (head.status == 101) {
+    // RFC 9110 section 15.2.2.
+    if (asked_ == Upgrade::kNone || !HeadReader::AsksForWebSocket(head, options)) {
+      return Refusal::kUnasked101;
+    }
+    head.upgrade = asked_;
+    head.keep_alive = false;
+  } else if (head.status < 200 && ++interim_ > kMaxInterim) {
+    return Refusal::kTooManyInterim;
+  }
+  HeadReader::RemoveNotPassedOn(head, options);
+  return Refusal::kNone;
+}
+
+// RFC 9112 section 6.3.
+Refusal ResponseParser::ReadFraming(ResponseHead& head) {
+  const bool never_has_body = head.status < 200 || head.status == 204;
+  // RFC 9112 section 6.1.
+  if (never_has_body && head.Has(HeaderId::kTransferEncoding)) return Refusal::kUnframed;
+  const Refusal refusal = HeadReader::ReadFraming(head);
+  if (refusal != Refusal::kNone) return refusal;
+  if (never_has_body) {
+    head.framing = Framing::kNone;
+    head.content_length.reset();
+  } else if (request_method_ == Method::kHead || head.status == 304) {
+    head.framing = Framing::kNone;
+  } else if (head.framing == Framing::kNone) {
+    head.framing = Framing::kUntilClose;
+  }
+  return Refusal::kNone;
+}
+
+}  // namespace bridgehead::proxy
