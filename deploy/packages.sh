@@ -11,7 +11,7 @@ BUILD_PACKAGES=(
   g++ meson ninja-build pkg-config python3 clang llvm bpftool protobuf-compiler
   libdpdk-dev libbpf-dev libxdp-dev libfmt-dev libabsl-dev libprotobuf-dev libyaml-cpp-dev
   prometheus-cpp-dev libcap-ng-dev libmnl-dev zlib1g-dev libsystemd-dev libspdlog-dev libevent-dev libcli11-dev
-  nlohmann-json3-dev libssl-dev libnghttp2-dev libre2-dev node-llhttp
+  nlohmann-json3-dev libssl-dev libnghttp2-dev libre2-dev libcrypt-dev node-llhttp
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # socat carries the call's signalling and the demo's TCP session; util-linux has nsenter and setsid.

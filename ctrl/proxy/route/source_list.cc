@@ -40,10 +40,7 @@ SourceList SourceList::Only(std::span<const config::Prefix> prefixes) {
 void SourceList::Begin(const Address& first, bool allowed) {
   // A range that another one begins with was empty.
   if (!ranges_.empty() && ranges_.back().first == first) ranges_.pop_back();
-  if (ranges_.empty() || ranges_.back().allowed != allowed ||
-      ranges_.back().first.is_v4() != first.is_v4()) {
-    ranges_.push_back({first, allowed});
-  }
+  if (ranges_.empty() || ranges_.back().allowed != allowed) ranges_.push_back({first, allowed});
 }
 
 void SourceList::Build(std::vector<Rule> rules, bool otherwise) {
