@@ -52,4 +52,19 @@ void CheckAccess(const std::string& path, const std::vector<Prefix>& allow,
                  const std::vector<Prefix>& deny, const std::vector<Address>& families,
                  Findings& findings);
 
+// A list of networks: host bits zero, each once.
+void CheckNetworks(const std::string& list, const std::vector<Prefix>& prefixes,
+                   Findings& findings);
+
+// Fills in what of edge: is left out and follows from other keys.
+void CompleteEdge(Edge& edge);
+void CheckEdge(const Config& config, Findings& findings);
+// Parts of it.
+void CheckEdgeUpstreams(const Config& config, Findings& findings);
+void CheckEdgeHosts(const Config& config, Findings& findings);
+void CheckEdgeListeners(const Config& config, Findings& findings);
+// `name` at `key` must be an upstream's; empty is nobody's, and passed over.
+void CheckUpstreamName(const Config& config, const std::string& key, const std::string& name,
+                       Findings& findings);
+
 }  // namespace bridgehead::config

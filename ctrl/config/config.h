@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "ctrl/config/address.h"
 #include "ctrl/config/check_url.h"
+#include "ctrl/config/edge.h"
 
 namespace bridgehead::config {
 
@@ -178,6 +179,7 @@ struct Config {
   std::vector<MediaListener> octo;
   Outbound outbound;
   Admin admin;
+  Edge edge;
 
   std::vector<std::string> warnings;     // one line each, in the errors' format
   std::shared_ptr<const Source> source;  // never null once loaded

@@ -155,6 +155,7 @@ struct ErrorPage {
 };
 
 struct Host {
+  std::string name;                // of listeners' hosts; the first of `names` unless set
   std::vector<std::string> names;  // "meet.example.org", "*.example.org"; "*" is any
   std::vector<Route> routes;
   std::vector<HeaderChange> request_headers, response_headers;
@@ -206,7 +207,7 @@ struct EdgeListener {
   std::optional<ListenerTls> tls;  // none: cleartext
   // One of these: layer 4 (an upstream), or HTTP (indices of Edge::hosts).
   std::string forward;
-  std::vector<std::string> hosts;  // names, each the first of a Host's
+  std::vector<std::string> hosts;  // Host::name
   bool http2 = true;
   bool http2_websocket = false;                // RFC 8441
   bool fast_open = false;                      // RFC 7413

@@ -92,6 +92,7 @@ class Walker {
     if (key.required) {
       findings_.ErrorAt(place, path, fmt::format("got nothing, expected {}", ExpectedWhole(key)));
     } else if (key.type == Type::kSection && !key.list) {
+      if (key.optional_section()) return;
       Section(key.ChildPrefix(), path, YamlNode{}, place);
     } else if (!key.default_text.empty()) {
       YamlNode node;
@@ -147,6 +148,7 @@ class Walker {
       findings_.Error(path, fmt::format("got {}, expected {}", node.Describe(), Expected(key)));
       return;
     }
+    if (key.optional_section()) key.set(config_, {});
     Section(key.ChildPrefix(), path, node, place);
   }
 
@@ -176,6 +178,7 @@ void Complete(const Source& source, Config& config) {
     if (source.Has(fmt::format("octo[{}].name", i)) || listener.bridges.empty()) continue;
     listener.name = "octo-" + listener.bridges[0];
   }
+  CompleteEdge(config.edge);
 }
 
 void ParseTree(std::string_view text, Config& config, Source& source, Findings& findings) {
@@ -199,6 +202,7 @@ void ParseTree(std::string_view text, Config& config, Source& source, Findings& 
   Complete(source, config);
   CheckDataplane(config, findings);
   CheckServices(config, findings);
+  CheckEdge(config, findings);
 }
 
 std::vector<std::string> SplitLines(std::string_view text) {

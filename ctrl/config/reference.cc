@@ -21,7 +21,8 @@ are errors. `bridgehead check FILE` says everything that is wrong with a file, e
 `file:line:column: key: got X, expected Y`; a file with a mistake is never used, at start or on reload.
 
 - A *name* is 1 to 63 letters, digits, `_`, `.` or `-`.
-- A *duration* is a whole number with `s`, `m` or `h`: `300s`, `5m`, `1h`.
+- A *duration* is a whole number with `s`, `m`, `h` or `d`: `300s`, `5m`, `1h`, `30d`.
+- A *size* is a whole number of bytes, or one with `KiB`, `MiB` or `GiB`: `10MiB`.
 - *Ports* are one port or `first-last`, both included.
 - Addresses are IPv4 or IPv6 and name one host where packets are forwarded: not 0/8, 127/8, 224/4 or
   240/4; not ::/96, fe80::/10, ff00::/8 or ::ffff:0:0/96, which is IPv4 and to be written so. IPv6 with
@@ -62,6 +63,13 @@ std::string TypeText(const Key& key) {
       return "address:ports";
     case Type::kEndpointOrOff:
       return "address:port, or `off`";
+    case Type::kTcpListen:
+    case Type::kTcpServer:
+      return "address:port";
+    case Type::kBytes:
+      return "size";
+    case Type::kForm:
+      return std::string(key.form->reference);
     case Type::kMac:
       return "Ethernet address";
     case Type::kHttpUrl:
@@ -74,6 +82,7 @@ std::string TypeText(const Key& key) {
 
 std::string RangeText(const Key& key) {
   if (key.min == key.max) return "";
+  if (key.type == Type::kBytes) return fmt::format("{} to {}", key.min, SizeText(key.max));
   const char* suffix = key.type == Type::kDuration ? "s" : "";
   return fmt::format("{}{} to {}{}", key.min, suffix, key.max, suffix);
 }

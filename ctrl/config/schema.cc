@@ -3,7 +3,7 @@
 namespace bridgehead::config {
 
 std::string Key::ChildPrefix() const {
-  return std::string(path) + (list ? "[]." : ".");
+  return path + (list ? "[]." : ".");
 }
 
 const std::vector<Key>& Schema() {
@@ -11,6 +11,7 @@ const std::vector<Key>& Schema() {
     std::vector<Key> keys = DataplaneKeys();
     for (Key& key : PortKeys()) keys.push_back(std::move(key));
     for (Key& key : ServiceKeys()) keys.push_back(std::move(key));
+    for (Key& key : EdgeKeys()) keys.push_back(std::move(key));
     return keys;
   }();
   return schema;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ctrl/config/config.h"
+#include "ctrl/config/text_form.h"
 #include "ctrl/config/yaml_tree.h"
 
 namespace bridgehead::config {
@@ -30,6 +31,10 @@ enum class Type {
   kPortRange,
   kEndpoint,
   kEndpointOrOff,
+  kTcpListen,  // of a socket of ours: one port; loopback and every address too
+  kTcpServer,  // of a socket that we connect to: one port; loopback too
+  kBytes,
+  kForm,  // text of Key::form
   kMac,
   kHttpUrl,    // http:// (check_url.h)
   kHealthUrl,  // that, or stun:
@@ -38,17 +43,18 @@ enum class Type {
 // What a changed value needs to take effect.
 enum class Reload { kLive, kRelayRestart };
 
-// A parsed scalar. Integers and the index of a choice are uint64_t; monostate is a section, or
-// "off".
+// A parsed scalar. Integers, bytes and the index of a choice are uint64_t; monostate is a section,
+// or "off".
 using Value = std::variant<std::monostate, uint64_t, bool, std::string, std::chrono::seconds,
                            Address, Prefix, PortRange, Endpoint, MacAddress, CheckUrl>;
 
 struct Key {
-  std::string_view path = "";  // dataplane.ports[].device: [] stands for the elements of a list
+  std::string path = "";  // dataplane.ports[].device: [] stands for the elements of a list
   Type type = Type::kSection;
   std::string_view unit = "";
-  uint64_t min = 0, max = 0;  // of an integer, of a duration in seconds, of a port
+  uint64_t min = 0, max = 0;  // of an integer, of bytes, of a duration in seconds, of a port
   std::vector<std::string_view> choices = {};
+  const TextForm* form = nullptr;  // of kForm
   bool power_of_two = false;
   bool list = false;
   bool or_one = false;                  // a list of one element may do without the list
@@ -60,10 +66,12 @@ struct Key {
   std::string_view doc = "";
   std::string_view source = "";  // RFC or other reason for range, default or rule
   // Stores one value. For a list it is called for each element; for a list of sections it appends
-  // an element, and the setters of the keys in it then work on the last element.
+  // an element, and the setters of the keys in it then work on the last element. A section that is
+  // no list and has one is optional: it makes the thing, and the keys in it count only then.
   void (*set)(Config& config, const Value& value) = nullptr;
 
-  std::string_view name() const { return path.substr(path.rfind('.') + 1); }
+  bool optional_section() const { return type == Type::kSection && !list && set != nullptr; }
+  std::string_view name() const { return std::string_view(path).substr(path.rfind('.') + 1); }
   // Path prefix of the keys in this section, with the dot.
   std::string ChildPrefix() const;
 };
@@ -81,11 +89,15 @@ std::vector<Key> PortKeys();
 std::vector<Key> ServiceKeys();
 std::vector<Key> BridgeKeys();  // before those of media:
 std::vector<Key> OctoKeys();    // follow those of media:
+std::vector<Key> EdgeKeys();
 
 // What one value of the key looks like, for messages: "an integer from 1 to 65535".
 std::string Expected(const Key& key);
 // The same for the whole list, when the key is one.
 std::string ExpectedWhole(const Key& key);
+
+// In the largest unit that it is a whole number of: 1MiB.
+std::string SizeText(uint64_t bytes);
 
 struct ParsedValue {
   Value value;

@@ -10,6 +10,13 @@ namespace bridgehead::config {
 
 namespace {
 
+struct SizeUnit {
+  std::string_view name;
+  uint64_t bytes;
+};
+constexpr SizeUnit kSizeUnits[] = {
+    {"GiB", uint64_t{1} << 30}, {"MiB", uint64_t{1} << 20}, {"KiB", uint64_t{1} << 10}};
+
 ParsedValue Good(Value value) {
   return {std::move(value), ""};
 }
@@ -36,7 +43,11 @@ ParsedValue Duration(const Key& key, const YamlNode& node) {
   if (node.text.empty()) return Bad(key, node.Describe());
   const std::string_view text = node.text;
   const char unit = text.back();
-  const uint64_t seconds = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 0;
+  const uint64_t seconds = unit == 's'   ? 1
+                           : unit == 'm' ? 60
+                           : unit == 'h' ? 3600
+                           : unit == 'd' ? 86400
+                                         : 0;
   const auto number = ParseDecimal(text.substr(0, text.size() - 1), kLongest);
   if (seconds == 0 && ParseDecimal(text)) return Bad(key, node.text + " without a unit");
   if (seconds == 0 || !number) return Bad(key, node.Describe());
@@ -81,8 +92,8 @@ ParsedValue Ports(const Key& key, const YamlNode& node) {
 }
 
 // An address that can be a host's; `what` goes into the message as given.
-ParsedValue Host(const Key& key, const YamlNode& node, const std::optional<Address>& address,
-                 Value value) {
+ParsedValue HostAddress(const Key& key, const YamlNode& node, const std::optional<Address>& address,
+                        Value value) {
   if (!address) return Bad(key, node.Describe());
   if (const auto why = address->NotAHost()) {
     return Bad(key, fmt::format("{}, {}", node.text, *why));
@@ -94,14 +105,38 @@ ParsedValue EndpointValue(const Key& key, const YamlNode& node) {
   if (key.type == Type::kEndpointOrOff && node.text == "off") return Good(std::monostate{});
   const auto endpoint = Endpoint::Parse(node.text);
   if (!endpoint) return Bad(key, node.Describe());
-  if (key.type == Type::kEndpoint) return Host(key, node, endpoint->address, *endpoint);
-  // A socket of ours may also listen on loopback and on every address.
+  if (key.type == Type::kEndpoint) return HostAddress(key, node, endpoint->address, *endpoint);
+  // A socket of ours may also listen on loopback and on every address; a server may be on this
+  // machine.
   const Address& address = endpoint->address;
-  if (address.NotAHost() && !address.IsLoopback() && !address.IsUnspecified()) {
+  const bool every = address.IsUnspecified() && key.type != Type::kTcpServer;
+  if (address.NotAHost() && !address.IsLoopback() && !every) {
     return Bad(key, fmt::format("{}, {}", node.text, *address.NotAHost()));
   }
   if (endpoint->ports.count() != 1) return Bad(key, node.Describe());
   return Good(*endpoint);
+}
+
+// "1048576", "512KiB", "10MiB", "1GiB".
+ParsedValue Bytes(const Key& key, const YamlNode& node) {
+  std::string_view text = node.text;
+  uint64_t unit = 1;
+  for (const SizeUnit& known : kSizeUnits) {
+    if (!text.ends_with(known.name)) continue;
+    unit = known.bytes;
+    text.remove_suffix(known.name.size());
+    break;
+  }
+  const auto number = ParseDecimal(text, UINT64_MAX / unit);
+  if (node.quoted || !number) return Bad(key, node.Describe() + (node.quoted ? " (text)" : ""));
+  if (*number * unit < key.min || *number * unit > key.max) return Bad(key, node.text);
+  return Good(*number * unit);
+}
+
+ParsedValue Form(const Key& key, const YamlNode& node) {
+  FormedText formed = key.form->read(node.text);
+  if (formed.good) return Good(std::move(formed.text));
+  return Bad(key, node.Describe() + (formed.why.empty() ? "" : ", " + formed.why));
 }
 
 ParsedValue PrefixValue(const Key& key, const YamlNode& node) {
@@ -128,6 +163,15 @@ ParsedValue Url(const Key& key, const YamlNode& node) {
 }
 
 }  // namespace
+
+std::string SizeText(uint64_t bytes) {
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (bytes >= unit.bytes && bytes % unit.bytes == 0) {
+      return fmt::format("{}{}", bytes / unit.bytes, unit.name);
+    }
+  }
+  return fmt::format("{}", bytes);
+}
 
 std::string Expected(const Key& key) {
   switch (key.type) {
@@ -163,6 +207,17 @@ std::string Expected(const Key& key) {
              "\"[2001:db8::10]:10000\" (in quotes)";
     case Type::kEndpointOrOff:
       return "an address and port, such as 127.0.0.1:9100 or \"[::1]:9100\" (in quotes), or off";
+    case Type::kTcpListen:
+      return "an address and port, such as 198.51.100.10:443, 0.0.0.0:443 or \"[::]:443\" (in "
+             "quotes)";
+    case Type::kTcpServer:
+      return "a server's numeric address and port, such as 10.8.0.11:8080 or "
+             "\"[2001:db8::11]:8080\" (in quotes)";
+    case Type::kBytes:
+      return fmt::format("a size from {} to {}, such as 65536, 512KiB or 10MiB", key.min,
+                         SizeText(key.max));
+    case Type::kForm:
+      return std::string(key.form->expected);
     case Type::kMac:
       return "a host's Ethernet address, such as 02:00:00:00:00:01";
     case Type::kHttpUrl:
@@ -205,7 +260,7 @@ ParsedValue ParseValue(const Key& key, const YamlNode& node) {
       return Good(node.text);
     case Type::kAddress: {
       const auto address = Address::Parse(node.text);
-      return Host(key, node, address, address ? Value(*address) : Value());
+      return HostAddress(key, node, address, address ? Value(*address) : Value());
     }
     case Type::kPrefix:
       return PrefixValue(key, node);
@@ -213,7 +268,13 @@ ParsedValue ParseValue(const Key& key, const YamlNode& node) {
       return Ports(key, node);
     case Type::kEndpoint:
     case Type::kEndpointOrOff:
+    case Type::kTcpListen:
+    case Type::kTcpServer:
       return EndpointValue(key, node);
+    case Type::kBytes:
+      return Bytes(key, node);
+    case Type::kForm:
+      return Form(key, node);
     case Type::kMac:
       return Mac(key, node);
     case Type::kHttpUrl:

@@ -4,6 +4,7 @@
 #include "ctrl/config/to_snapshot.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/walk_harness.h"
+#include "tests/unit/config_edge_base.h"
 
 namespace bridgehead::fuzz {
 namespace {
@@ -62,6 +63,7 @@ admin: {listen: "127.0.0.1:9100"}
 bridges: [{name: six, address: "2001:db8:8::11", ufrag_prefix: a/}, {name: four, address: 10.8.0.11, ufrag_prefix: b/}]
 media: [{name: m, listen: "[2001:db8:10::10]:10000", nat: source, bridges: [six, four], bridge_port: 12000}]
 )"),
+      FromText(config::kEdgeBase),
       FromText("a: &b [1, 2]\nc: *b\n'd': \"e\n"),
       FromText("%YAML 1.2\n---\n? {}\n: !!int |\n  1\n...\n"),
   };

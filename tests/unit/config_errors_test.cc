@@ -9,6 +9,7 @@
 
 #include "ctrl/config/config.h"
 #include "ctrl/config/schema.h"
+#include "tests/unit/config_cases.h"
 
 namespace bridgehead::config {
 namespace {
@@ -69,14 +70,6 @@ outbound:
 admin:
   listen: 127.0.0.1:9100
 )";
-
-struct Case {
-  const char* from;  // this text of kBase
-  const char* to;    // ... becomes this
-  const char* path;  // of the only error
-  const char* got;   // its message begins with it
-  const char* at;    // text at its place; "" when it is about something left out
-};
 
 const std::vector<Case>& Cases() {
   static const std::vector<Case> cases = {
@@ -179,7 +172,8 @@ const std::vector<Case>& Cases() {
       {"  idle: 300s\n  unconfirmed: 10s\n  quarantine: 2m\n", "  - 5\n", "timeouts", "got a list",
        "timeouts"},
       {"idle: 300s", "idle: 300", "timeouts.idle", "got 300 without a unit", "300"},
-      {"idle: 300s", "idle: 5d", "timeouts.idle", "got \"5d\"", "5d"},
+      {"idle: 300s", "idle: 5w", "timeouts.idle", "got \"5w\"", "5w"},
+      {"idle: 300s", "idle: 2d", "timeouts.idle", "got 2d, expected a duration from 1s", "2d"},
       {"idle: 300s", "idle: 25h", "timeouts.idle", "got 25h", "25h"},
       {"unconfirmed: 10s", "unconfirmed: 301s", "timeouts.unconfirmed", "got 301s", "301s"},
       {"idle: 300s\n  unconfirmed: 10s", "idle: 2m\n  unconfirmed: 130s", "timeouts.unconfirmed",
@@ -349,27 +343,6 @@ const std::vector<Case>& Cases() {
   return cases;
 }
 
-std::string Changed(const Case& c) {
-  std::string text = kBase;
-  const size_t at = text.find(c.from);
-  EXPECT_NE(at, std::string::npos) << c.from;
-  if (at != std::string::npos) text.replace(at, std::string(c.from).size(), c.to);
-  return text;
-}
-
-// dataplane.ports[3].name -> dataplane.ports[].name; the element of a list of values is the list.
-std::string SchemaPath(const std::string& path) {
-  std::string result;
-  bool inside = false;
-  for (const char c : path) {
-    if (c == ']') inside = false;
-    if (!inside) result += c;
-    if (c == '[') inside = true;
-  }
-  if (result.ends_with("[]")) result.resize(result.size() - 2);
-  return result;
-}
-
 TEST(ConfigErrors, TheBaseIsGood) {
   const CheckResult result = CheckText(kBase, "t.yaml");
   for (const Finding& error : result.errors) ADD_FAILURE() << error.WithCaret();
@@ -377,36 +350,12 @@ TEST(ConfigErrors, TheBaseIsGood) {
 }
 
 TEST(ConfigErrors, EachIsNamedWithItsPlace) {
-  for (const Case& c : Cases()) {
-    SCOPED_TRACE(std::string(c.from) + " -> " + c.to);
-    const CheckResult result = CheckText(Changed(c), "t.yaml");
-    const Finding* found = nullptr;
-    for (const Finding& error : result.errors) {
-      if (error.key == c.path) found = &error;
-      EXPECT_THAT(error.Line(), testing::MatchesRegex("t\\.yaml:[0-9]+:[0-9]+: [^ ]+: got .+, "
-                                                      "expected .+"));
-    }
-    ASSERT_NE(found, nullptr) << (result.ok() ? "no error" : result.errors[0].Line());
-    EXPECT_THAT(found->message, testing::StartsWith(c.got));
-    if (*c.at != '\0') {
-      const auto column = static_cast<size_t>(found->location.column - 1);
-      ASSERT_LE(column, found->source_line.size());
-      EXPECT_THAT(found->source_line.substr(column), testing::StartsWith(c.at)) << found->Line();
-    }
-    // A mistake has one message, unless the change itself moved keys elsewhere.
-    const std::string from = c.from;
-    if (from.find('\n') == std::string::npos) {
-      EXPECT_EQ(result.errors.size(), 1u) << result.errors.back().Line();
-    }
-  }
+  ExpectEachIsNamed(kBase, Cases());
 }
 
 TEST(ConfigErrors, EveryKeyOfTheSchemaHasABadValue) {
-  std::set<std::string> covered;
-  for (const Case& c : Cases()) covered.insert(SchemaPath(c.path));
-  for (const Key& key : Schema()) {
-    EXPECT_TRUE(covered.contains(std::string(key.path))) << key.path << " has no case";
-  }
+  // Those of edge: are in config_edge_errors_test.cc.
+  ExpectEveryKeyHasACase(Cases(), [](const Key& key) { return !IsOfEdge(key); });
 }
 
 TEST(ConfigErrors, TheLineIsExact) {
@@ -502,11 +451,12 @@ TEST(ConfigErrors, ACaretMarksTheToken) {
 }
 
 TEST(ConfigErrors, AnUnknownKeySuggestsTheNearest) {
-  const CheckResult result = CheckText(Changed({"idle: poll", "idel: poll", "", "", ""}), "t.yaml");
+  const CheckResult result =
+      CheckText(Changed(kBase, {"idle: poll", "idel: poll", "", "", ""}), "t.yaml");
   ASSERT_EQ(result.errors.size(), 1u);
   EXPECT_THAT(result.errors[0].message, testing::EndsWith("; did you mean idle?"));
   const CheckResult strange =
-      CheckText(Changed({"idle: poll", "zzzzzzzzzz: poll", "", "", ""}), "t.yaml");
+      CheckText(Changed(kBase, {"idle: poll", "zzzzzzzzzz: poll", "", "", ""}), "t.yaml");
   ASSERT_EQ(strange.errors.size(), 1u);
   EXPECT_THAT(strange.errors[0].message, testing::Not(testing::HasSubstr("did you mean")));
 }
@@ -537,7 +487,7 @@ TEST(ConfigWarnings, AreApartFromErrors) {
             "dataplane.nat_addresses"},
            {"bridges: [jvb2]", "bridges: [jvb1]", "bridges[1].name"},
        }) {
-    const CheckResult result = CheckText(Changed({w.from, w.to, "", "", ""}), "t.yaml");
+    const CheckResult result = CheckText(Changed(kBase, {w.from, w.to, "", "", ""}), "t.yaml");
     EXPECT_TRUE(result.ok()) << w.to;
     ASSERT_EQ(result.warnings.size(), 1u) << w.to;
     EXPECT_EQ(result.warnings[0].key, w.key);
