@@ -39,7 +39,7 @@ TEST_F(ProxyAccept, AccessAndLimitsOfAListener) {
   Taken();
   Taken();
   const Client third = Connect();
-  ExpectRefused(Refusal::kMaxConnections, third);
+  ExpectRefused(AcceptRefusal::kMaxConnections, third);
   On([this] { taken_.front().reset(); });
   const Client fourth = Connect();
   EXPECT_NE(Taken(), nullptr);
@@ -50,7 +50,7 @@ TEST_F(ProxyAccept, ADeniedSource) {
   listener_.access.deny = {Net("127.0.0.0/8")};
   Apply();
   const Client client = Connect();
-  ExpectRefused(Refusal::kAccessDenied, client);
+  ExpectRefused(AcceptRefusal::kAccessDenied, client);
 }
 
 TEST_F(ProxyAccept, ARateOfNewConnections) {
@@ -59,7 +59,7 @@ TEST_F(ProxyAccept, ARateOfNewConnections) {
   const Client first = Connect();
   Taken();
   const Client second = Connect();
-  ExpectRefused(Refusal::kSourceRate, second);
+  ExpectRefused(AcceptRefusal::kSourceRate, second);
 }
 
 // Connections that say nothing take a place too.
@@ -70,7 +70,7 @@ TEST_F(ProxyAccept, TheSilentAreCounted) {
   const Client silent = Connect();
   Until([this] { return set_->waiting() == 1; });
   const Client next = Connect();
-  ExpectRefused(Refusal::kMaxConnections, next);
+  ExpectRefused(AcceptRefusal::kMaxConnections, next);
 }
 
 TEST_F(ProxyAccept, AReloadKeepsSocketsAndCutsNobody) {

@@ -80,7 +80,7 @@ TEST_F(ProxyAccept, SilenceIsNotTlsAndHalfAHelloIsNothing) {
   EXPECT_EQ(Upstream(Taken()), "other");
   const Client half = Connect();
   half.Send(Hello().substr(0, 100));
-  ExpectRefused(Refusal::kPeekTimeout, half);
+  ExpectRefused(AcceptRefusal::kPeekTimeout, half);
   ExpectNothingIsLeft();
 }
 
@@ -92,20 +92,20 @@ TEST_F(ProxyAccept, AnEarlyEnd) {
     const Client client = Connect();
     client.Send(hello.substr(0, size));
     client.End();
-    ExpectRefused(Refusal::kClosedEarly, client);
+    ExpectRefused(AcceptRefusal::kClosedEarly, client);
   }
   // After the bytes have been looked at.
   const Client late = Connect();
   late.Send(hello.substr(0, 50));
   Until([this] { return set_->waiting() == 1; });
   late.End();
-  ExpectRefused(Refusal::kClosedEarly, late);
+  ExpectRefused(AcceptRefusal::kClosedEarly, late);
   Client reset = Connect();
   reset.Send(hello.substr(0, 50));
   Until([this] { return set_->waiting() == 1; });
   reset.Reset();
   Until([this] { return refused_.size() == 7; });
-  EXPECT_EQ(refused_.back().refusal, Refusal::kClosedEarly);
+  EXPECT_EQ(refused_.back().refusal, AcceptRefusal::kClosedEarly);
 }
 
 TEST_F(ProxyAccept, AnEndBehindAWholeRequestIsNone) {
@@ -126,12 +126,12 @@ TEST_F(ProxyAccept, HellosThatNobodyShouldBelieve) {
   twice.extensions = test::Sni("turn.example.org") + test::Sni("meet.example.org");
   const Client liar = Connect();
   liar.Send(test::Records(twice.Message()));
-  ExpectRefused(Refusal::kHelloMalformed, liar);
+  ExpectRefused(AcceptRefusal::kHelloMalformed, liar);
   test::HandMadeHello big;
   big.extensions = test::Extension(21, std::string(kMaxClientHelloBytes, '\0'));
   const Client long_winded = Connect();
   long_winded.Send(test::Records(big.Message()).substr(0, 12));
-  ExpectRefused(Refusal::kHelloTooLong, long_winded);
+  ExpectRefused(AcceptRefusal::kHelloTooLong, long_winded);
 }
 
 // A rule that asks for TLS alone decides the same, however much has come.
@@ -219,11 +219,11 @@ TEST_F(ProxyAcceptProxied, LocalKeepsTheAddresses) {
 
 TEST_F(ProxyAcceptProxied, WhatIsNoHeader) {
   Apply();
-  const std::pair<std::string, Refusal> cases[] = {
-      {"GET / HTTP/1.1\r\n\r\n", Refusal::kProxyMissing},
-      {Hello(), Refusal::kProxyMissing},
-      {"PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n", Refusal::kProxyMalformed},
-      {Header(ProxyVersion::k2) + Header(ProxyVersion::k2), Refusal::kProxyUnlisted}};
+  const std::pair<std::string, AcceptRefusal> cases[] = {
+      {"GET / HTTP/1.1\r\n\r\n", AcceptRefusal::kProxyMissing},
+      {Hello(), AcceptRefusal::kProxyMissing},
+      {"PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n", AcceptRefusal::kProxyMalformed},
+      {Header(ProxyVersion::k2) + Header(ProxyVersion::k2), AcceptRefusal::kProxyUnlisted}};
   for (const auto& [bytes, refusal] : cases) {
     const Client client = Connect();
     client.Send(bytes);
@@ -232,11 +232,11 @@ TEST_F(ProxyAcceptProxied, WhatIsNoHeader) {
   const Client partial = Connect();
   partial.Send("PROXY TCP4");
   partial.End();
-  ExpectRefused(Refusal::kClosedEarly, partial);
+  ExpectRefused(AcceptRefusal::kClosedEarly, partial);
   const Client only = Connect();
   only.Send(Header(ProxyVersion::k1));
   only.End();
-  ExpectRefused(Refusal::kClosedEarly, only);
+  ExpectRefused(AcceptRefusal::kClosedEarly, only);
 }
 
 TEST_F(ProxyAcceptProxied, AHeaderHasToComeInTimeAndThenSilenceIsNotTls) {
@@ -254,7 +254,7 @@ TEST_F(ProxyAcceptProxied, AHeaderHasToComeInTimeAndThenSilenceIsNotTls) {
   EXPECT_TRUE(silent.IsClosed());
   EXPECT_TRUE(partial.IsClosed());
   const auto state = On([&] { return set_->state(listener_.listen); });
-  EXPECT_EQ(state->counters.refused(Refusal::kPeekTimeout), 2u);
+  EXPECT_EQ(state->counters.refused(AcceptRefusal::kPeekTimeout), 2u);
 }
 
 TEST_F(ProxyAcceptProxied, TheClientIsWhoMustBeAllowed) {
@@ -262,7 +262,7 @@ TEST_F(ProxyAcceptProxied, TheClientIsWhoMustBeAllowed) {
   Apply();
   const Client denied = Connect();
   denied.Send(Header(ProxyVersion::k1));
-  ExpectRefused(Refusal::kAccessDenied, denied);
+  ExpectRefused(AcceptRefusal::kAccessDenied, denied);
   EXPECT_EQ(refused_.back().client, client_);
 }
 
@@ -274,7 +274,7 @@ TEST_F(ProxyAcceptProxied, TheClientIsWhoHasALimit) {
   EXPECT_NE(Taken(), nullptr);
   const Client second = Connect();
   second.Send(Header(ProxyVersion::k2) + "x");
-  ExpectRefused(Refusal::kSourceConnections, second);
+  ExpectRefused(AcceptRefusal::kSourceConnections, second);
   On([this] { taken_.front().reset(); });
   const Client third = Connect();
   third.Send(Header(ProxyVersion::k2) + "x");
@@ -287,7 +287,7 @@ TEST_F(ProxyAcceptProxied, OthersMayNotSendOne) {
   for (const ProxyVersion version : {ProxyVersion::k1, ProxyVersion::k2}) {
     const Client spoofer = Connect();
     spoofer.SendByteByByte(Header(version).substr(0, version == ProxyVersion::k1 ? 6 : 12));
-    ExpectRefused(Refusal::kProxyUnlisted, spoofer);
+    ExpectRefused(AcceptRefusal::kProxyUnlisted, spoofer);
   }
   const Client client = Connect();
   client.Send("PROXIES are another thing");
@@ -302,7 +302,7 @@ TEST_F(ProxyAcceptProxied, OthersMayNotSendOneWithoutRules) {
   Apply();
   const Client spoofer = Connect();
   spoofer.Send(Header(ProxyVersion::k1));
-  ExpectRefused(Refusal::kProxyUnlisted, spoofer);
+  ExpectRefused(AcceptRefusal::kProxyUnlisted, spoofer);
   const Client client = Connect();
   client.Send("x");
   EXPECT_EQ(Upstream(Taken()), "");
@@ -310,7 +310,7 @@ TEST_F(ProxyAcceptProxied, OthersMayNotSendOneWithoutRules) {
   EXPECT_EQ(Upstream(Taken()), "");
   const Client half = Connect();
   half.Send("PROX");
-  ExpectRefused(Refusal::kPeekTimeout, half);
+  ExpectRefused(AcceptRefusal::kPeekTimeout, half);
 }
 
 }  // namespace

@@ -119,7 +119,7 @@ TEST(ProxySourceAccess, TheLongestPrefixDecides) {
 
 class ProxySourceLimits : public testing::Test {
  protected:
-  Refusal Admit(const std::string& source) {
+  AcceptRefusal Admit(const std::string& source) {
     const auto admission = limits.Admit(At(source), now);
     last = admission.slot;
     return admission.refusal;
@@ -131,47 +131,47 @@ class ProxySourceLimits : public testing::Test {
 
 TEST_F(ProxySourceLimits, WithoutALimitNothingIsCounted) {
   limits.Set({0, 0, 10});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
   EXPECT_EQ(last, SourceLimits::kNoSlot);
   EXPECT_TRUE(limits.Busiest(10).empty());
 }
 
 TEST_F(ProxySourceLimits, ConnectionsOfASource) {
   limits.Set({2, 0, 10});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
   const uint32_t first = last;
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceConnections);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceConnections);
   EXPECT_EQ(last, SourceLimits::kNoSlot);
-  EXPECT_EQ(Admit("192.0.2.2"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.2"), AcceptRefusal::kNone);
   limits.Release(first);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceConnections);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceConnections);
 }
 
 TEST_F(ProxySourceLimits, AnIpv6SourceIsItsSlash64) {
   limits.Set({1, 0, 10});
-  EXPECT_EQ(Admit("2001:db8::1"), Refusal::kNone);
-  EXPECT_EQ(Admit("2001:db8::ffff:0:0:1"), Refusal::kSourceConnections);
-  EXPECT_EQ(Admit("2001:db8:0:1::1"), Refusal::kNone);
+  EXPECT_EQ(Admit("2001:db8::1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("2001:db8::ffff:0:0:1"), AcceptRefusal::kSourceConnections);
+  EXPECT_EQ(Admit("2001:db8:0:1::1"), AcceptRefusal::kNone);
   // 192.0.2.1 is not the network whose first half is the same number.
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("0:0:c000:201::"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("0:0:c000:201::"), AcceptRefusal::kNone);
 }
 
 TEST_F(ProxySourceLimits, NewConnectionsInASecond) {
   limits.Set({0, 4, 100});
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);
-  EXPECT_EQ(Admit("192.0.2.2"), Refusal::kNone);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);
+  EXPECT_EQ(Admit("192.0.2.2"), AcceptRefusal::kNone);
   now += 249ms;
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);
   now += 1ms;
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);
   now += 1h;
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);
 }
 
 // However many sources there are: those with connections are not forgotten, and there is room.
@@ -181,53 +181,53 @@ TEST_F(ProxySourceLimits, TheTableIsFixedAndKeepsWhatIsInUse) {
   std::set<uint32_t> slots;
   for (uint32_t i = 0; i < kConnections; ++i) {
     const auto admission = limits.Admit(config::Address::V4(0x0a000000 + i), now);
-    ASSERT_EQ(admission.refusal, Refusal::kNone);
+    ASSERT_EQ(admission.refusal, AcceptRefusal::kNone);
     slots.insert(admission.slot);
   }
   EXPECT_EQ(slots.size(), kConnections);
   for (uint32_t i = 0; i < 3 * SourceLimits::kIdleEntries; ++i) {
     const auto passing = limits.Admit(config::Address::V4(0x0b000000 + i), now);
-    ASSERT_EQ(passing.refusal, Refusal::kNone);
+    ASSERT_EQ(passing.refusal, AcceptRefusal::kNone);
     ASSERT_FALSE(slots.contains(passing.slot));
     limits.Release(passing.slot);
   }
   for (uint32_t i = 0; i < kConnections; ++i) {
     ASSERT_EQ(limits.Admit(config::Address::V4(0x0a000000 + i), now).refusal,
-              Refusal::kSourceConnections);
+              AcceptRefusal::kSourceConnections);
   }
   for (const uint32_t slot : slots) limits.Release(slot);
-  EXPECT_EQ(limits.Admit(config::Address::V4(0x0a000000), now).refusal, Refusal::kNone);
+  EXPECT_EQ(limits.Admit(config::Address::V4(0x0a000000), now).refusal, AcceptRefusal::kNone);
 }
 
 TEST_F(ProxySourceLimits, AnIdleSourceIsForgottenOldestFirst) {
   limits.Set({0, 1, 0});
   for (const char* source : {"192.0.2.1", "192.0.2.2"}) {
-    EXPECT_EQ(Admit(source), Refusal::kNone);
+    EXPECT_EQ(Admit(source), AcceptRefusal::kNone);
     limits.Release(last);
   }
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);  // now the newest
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);  // now the newest
   for (uint32_t i = 0; i < SourceLimits::kIdleEntries - 1; ++i) {
     const auto passing = limits.Admit(config::Address::V4(0x0b000000 + i), now);
-    ASSERT_EQ(passing.refusal, Refusal::kNone);
+    ASSERT_EQ(passing.refusal, AcceptRefusal::kNone);
     limits.Release(passing.slot);
   }
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceRate);
-  EXPECT_EQ(Admit("192.0.2.2"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceRate);
+  EXPECT_EQ(Admit("192.0.2.2"), AcceptRefusal::kNone);
 }
 
 TEST_F(ProxySourceLimits, NewLimitsKeepWhatIsKnown) {
   limits.Set({1, 0, 10});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
   const uint32_t first = last;
   limits.Set({2, 0, 100000});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceConnections);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceConnections);
   limits.Set({0, 0, 10});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
   limits.Release(first);
   limits.Set({2, 0, 10});
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kNone);
-  EXPECT_EQ(Admit("192.0.2.1"), Refusal::kSourceConnections);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kNone);
+  EXPECT_EQ(Admit("192.0.2.1"), AcceptRefusal::kSourceConnections);
 }
 
 TEST_F(ProxySourceLimits, TheBusiestSources) {

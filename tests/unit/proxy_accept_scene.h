@@ -79,7 +79,7 @@ class ProxyAccept : public testing::Test, private ListenerSet::Taker {
  protected:
   struct Refused {
     SocketAddress client;
-    Refusal refusal;
+    AcceptRefusal refusal;
   };
 
   ProxyAccept() {
@@ -136,7 +136,7 @@ class ProxyAccept : public testing::Test, private ListenerSet::Taker {
     if (connection == nullptr) return "nothing";
     return connection->rule == nullptr ? "" : connection->rule->upstream;
   }
-  void ExpectRefused(Refusal refusal, const Client& client) {
+  void ExpectRefused(AcceptRefusal refusal, const Client& client) {
     Until([this] { return refused_.size() > refusals_seen_; });
     ASSERT_GT(refused_.size(), refusals_seen_);
     EXPECT_EQ(kRefusalInfo[RefusalIndex(refused_[refusals_seen_].refusal)].label,
@@ -185,13 +185,13 @@ class ProxyAccept : public testing::Test, private ListenerSet::Taker {
     taken_.push_back(std::make_unique<AcceptedConnection>(std::move(connection)));
   }
   void OnRefused(const EdgeListener& listener, const SocketAddress& client,
-                 Refusal refusal) override {
+                 AcceptRefusal refusal) override {
     EXPECT_EQ(listener.name, "test");
     refused_.push_back({client, refusal});
   }
 
   size_t seen_ = 0, refusals_seen_ = 0;
-  std::map<Refusal, uint64_t> expected_;
+  std::map<AcceptRefusal, uint64_t> expected_;
 };
 
 inline std::string Hello(const char* sni = "turn.example.org") {

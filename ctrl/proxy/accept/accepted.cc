@@ -19,9 +19,9 @@ Admission::~Admission() {
   if (slot_ != SourceLimits::kNoSlot) state_->sources.Release(slot_);
 }
 
-Refusal Admission::Admit(const config::EdgeListener& listener, const config::Address& client,
+AcceptRefusal Admission::Admit(const config::EdgeListener& listener, const config::Address& client,
                          SourceLimits::Clock::time_point now) {
-  if (!IsAllowed(listener.access, client)) return Refusal::kAccessDenied;
+  if (!IsAllowed(listener.access, client)) return AcceptRefusal::kAccessDenied;
   const SourceLimits::Admission admission = state_->sources.Admit(client, now);
   slot_ = admission.slot;
   return admission.refusal;

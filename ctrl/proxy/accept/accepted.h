@@ -30,7 +30,7 @@ class Admission {
   ~Admission();
 
   // Whether the client may connect; once, when it is known who it is.
-  Refusal Admit(const config::EdgeListener& listener, const config::Address& client,
+  AcceptRefusal Admit(const config::EdgeListener& listener, const config::Address& client,
                 SourceLimits::Clock::time_point now);
   ListenerState& state() const { return *state_; }
 

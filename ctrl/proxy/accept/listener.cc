@@ -67,13 +67,13 @@ void Listener::Rest(int error) {
 void Listener::OnSocket(int fd, const SocketAddress& peer) {
   const auto config = state_->config;
   if (state_->counters.open() >= config->max_connections) {
-    return Refuse(fd, peer, Refusal::kMaxConnections);
+    return Refuse(fd, peer, AcceptRefusal::kMaxConnections);
   }
   Admission admission(state_);
   const bool listed = IsListed(config->accept_proxy_from, peer.address());
   if (!listed) {
-    const Refusal refusal = admission.Admit(*config, peer.address(), loop_.now());
-    if (refusal != Refusal::kNone) return Refuse(fd, peer, refusal);
+    const AcceptRefusal refusal = admission.Admit(*config, peer.address(), loop_.now());
+    if (refusal != AcceptRefusal::kNone) return Refuse(fd, peer, refusal);
   }
   owner_.OnAccept({std::make_unique<TcpStream>(loop_, fd, peer, LocalAddressOf(fd)), config,
                    std::move(admission)},
@@ -81,7 +81,7 @@ void Listener::OnSocket(int fd, const SocketAddress& peer) {
 }
 
 // With a reset: nothing of it stays, neither here nor in the kernel.
-void Listener::Refuse(int fd, const SocketAddress& peer, Refusal refusal) {
+void Listener::Refuse(int fd, const SocketAddress& peer, AcceptRefusal refusal) {
   const linger now{1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
   close(fd);

@@ -26,7 +26,7 @@ class Listener {
     virtual void OnAccept(AcceptedConnection connection, bool admitted) = 0;
     // Counted already.
     virtual void OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
-                           Refusal refusal) = 0;
+                           AcceptRefusal refusal) = 0;
 
    protected:
     ~Owner() = default;
@@ -46,7 +46,7 @@ class Listener {
   void Accept();
   void Rest(int error);
   void OnSocket(int fd, const SocketAddress& peer);
-  void Refuse(int fd, const SocketAddress& peer, Refusal refusal);
+  void Refuse(int fd, const SocketAddress& peer, AcceptRefusal refusal);
 
   Loop& loop_;
   const ListeningSocket socket_;

@@ -46,14 +46,14 @@ void ListenerSet::OnAccept(AcceptedConnection connection, bool admitted) {
 }
 
 void ListenerSet::OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
-                            Refusal refusal) {
+                            AcceptRefusal refusal) {
   taker_.OnRefused(listener, client, refusal);
 }
 
-void ListenerSet::OnPeeked(Peek& peek, Refusal refusal) {
+void ListenerSet::OnPeeked(Peek& peek, AcceptRefusal refusal) {
   auto ended = peeks_.extract(&peek);
   AcceptedConnection& connection = peek.connection();
-  if (refusal == Refusal::kNone) {
+  if (refusal == AcceptRefusal::kNone) {
     HandOn(std::move(connection));
   } else {
     connection.admission.state().counters.Count(refusal);

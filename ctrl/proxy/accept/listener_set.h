@@ -25,7 +25,7 @@ class ListenerSet final : private Listener::Owner, private Peek::Owner {
     // Of one that is not: it is closed, and counted. `client`: who sent the PROXY header, when
     // there was to be one and it was not right.
     virtual void OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
-                           Refusal refusal) = 0;
+                           AcceptRefusal refusal) = 0;
 
    protected:
     ~Taker() = default;
@@ -46,8 +46,8 @@ class ListenerSet final : private Listener::Owner, private Peek::Owner {
  private:
   void OnAccept(AcceptedConnection connection, bool admitted) override;
   void OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
-                 Refusal refusal) override;
-  void OnPeeked(Peek& peek, Refusal refusal) override;
+                 AcceptRefusal refusal) override;
+  void OnPeeked(Peek& peek, AcceptRefusal refusal) override;
   void HandOn(AcceptedConnection connection);
 
   Loop& loop_;

@@ -54,7 +54,7 @@ void Peek::OnReady(Stream&) {
   const std::span<uint8_t> buffer = stream.loop().scratch().first(kPeekBytes);
   const IoResult got = stream.Peek(buffer);
   if (got.io == Io::kAgain) return;
-  if (got.io != Io::kOk) return End(Refusal::kClosedEarly);
+  if (got.io != Io::kOk) return End(AcceptRefusal::kClosedEarly);
   Bytes bytes = buffer.first(got.bytes);
   if (listed_ && !TakeProxyHeader(bytes)) return;
   Look(bytes);
@@ -69,12 +69,12 @@ bool Peek::TakeProxyHeader(Bytes& bytes) {
       WaitFor(header.bytes, bytes.size());
     } else {
       const bool none = header.progress == Progress::kNone;
-      End(none ? Refusal::kProxyMissing : Refusal::kProxyMalformed);
+      End(none ? AcceptRefusal::kProxyMissing : AcceptRefusal::kProxyMalformed);
     }
     return false;
   }
   if (!Consume(header.bytes)) {
-    End(Refusal::kClosedEarly);
+    End(AcceptRefusal::kClosedEarly);
     return false;
   }
   bytes = bytes.subspan(header.bytes);
@@ -85,10 +85,10 @@ bool Peek::TakeProxyHeader(Bytes& bytes) {
     stream.SetPeer(header.source);
     stream.SetLocal(header.destination);
   }
-  const Refusal refusal = connection_.admission.Admit(*connection_.listener,
+  const AcceptRefusal refusal = connection_.admission.Admit(*connection_.listener,
                                                       stream.peer().address(), stream.loop().now());
-  if (refusal != Refusal::kNone) End(refusal);
-  return refusal == Refusal::kNone;
+  if (refusal != AcceptRefusal::kNone) End(refusal);
+  return refusal == AcceptRefusal::kNone;
 }
 
 // The first bytes, which have been peeked at: they are there. Not into the scratch, whose bytes
@@ -112,7 +112,7 @@ void Peek::Look(Bytes bytes) {
   begun_ = true;
   switch (FindProxySignature(bytes)) {
     case ProxyHeader::Progress::kDone:
-      return End(Refusal::kProxyUnlisted);
+      return End(AcceptRefusal::kProxyUnlisted);
     case ProxyHeader::Progress::kMore:
       return WaitFor(bytes.size() + 1, bytes.size());
     default:
@@ -137,9 +137,9 @@ void Peek::LookAtHello(Bytes bytes, ConnectionFacts facts) {
   if (Decide(facts)) return;
   switch (result.progress) {
     case HelloProgress::kMalformed:
-      return End(Refusal::kHelloMalformed);
+      return End(AcceptRefusal::kHelloMalformed);
     case HelloProgress::kTooLong:
-      return End(Refusal::kHelloTooLong);
+      return End(AcceptRefusal::kHelloTooLong);
     default:
       return WaitFor(result.bytes, bytes.size());
   }
@@ -150,15 +150,15 @@ bool Peek::Decide(const ConnectionFacts& facts) {
   if (!decision.known) return false;
   connection_.rule = decision.rule;
   connection_.tls = facts.tls;
-  End(Refusal::kNone);
+  End(AcceptRefusal::kNone);
   return true;
 }
 
 // An event comes with the end too, whatever is waited for.
 void Peek::WaitFor(size_t bytes, size_t have) {
-  if (HasEnded(connection_.stream->fd())) return End(Refusal::kClosedEarly);
+  if (HasEnded(connection_.stream->fd())) return End(AcceptRefusal::kClosedEarly);
   // With the next byte: as it is.
-  if (bytes > have + 1 && !SetLowWater(bytes)) End(Refusal::kClosedEarly);
+  if (bytes > have + 1 && !SetLowWater(bytes)) End(AcceptRefusal::kClosedEarly);
 }
 
 bool Peek::SetLowWater(size_t bytes) {
@@ -169,17 +169,17 @@ bool Peek::SetLowWater(size_t bytes) {
 }
 
 void Peek::OnTimeout() {
-  if (listed_ || begun_) return End(Refusal::kPeekTimeout);
+  if (listed_ || begun_) return End(AcceptRefusal::kPeekTimeout);
   looks_ = false;
   ConnectionFacts facts{connection_.stream->peer().address(), SpeaksTls::kNo, nullptr};
   Decide(facts);
 }
 
-void Peek::End(Refusal refusal) {
+void Peek::End(AcceptRefusal refusal) {
   timer_.Cancel();
   connection_.stream->SetHandler(nullptr);
-  if (refusal == Refusal::kNone) {
-    if (!SetLowWater(1)) refusal = Refusal::kClosedEarly;
+  if (refusal == AcceptRefusal::kNone) {
+    if (!SetLowWater(1)) refusal = AcceptRefusal::kClosedEarly;
     connection_.stream->Again();  // the edge that brought the bytes was ours
   }
   owner_.OnPeeked(*this, refusal);

@@ -23,7 +23,7 @@ class Peek final : private Stream::Handler {
    public:
     // Called once. With kNone, connection() is decided upon and its stream without a handler; its
     // next one will be called. The peek may be destroyed only by Loop::Bury.
-    virtual void OnPeeked(Peek& peek, Refusal refusal) = 0;
+    virtual void OnPeeked(Peek& peek, AcceptRefusal refusal) = 0;
 
    protected:
     ~Owner() = default;
@@ -51,7 +51,7 @@ class Peek final : private Stream::Handler {
   bool Decide(const ConnectionFacts& facts);
   void WaitFor(size_t bytes, size_t have);
   bool SetLowWater(size_t bytes);
-  void End(Refusal refusal);
+  void End(AcceptRefusal refusal);
 
   AcceptedConnection connection_;
   Owner& owner_;

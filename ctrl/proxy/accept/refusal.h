@@ -10,7 +10,7 @@
 
 namespace bridgehead::proxy {
 
-enum class Refusal : uint8_t {
+enum class AcceptRefusal : uint8_t {
   kNone = 0,  // not refused; the only value without an entry in refusals.def
 #define BH_REFUSAL(identifier, label, text) identifier,
 #include "ctrl/proxy/accept/refusals.def"
@@ -22,7 +22,7 @@ struct RefusalInfo {
   std::string_view text;   // one line for people
 };
 
-// Indexed by static_cast<size_t>(Refusal) - 1: kNone has no entry.
+// Indexed by static_cast<size_t>(AcceptRefusal) - 1: kNone has no entry.
 inline constexpr RefusalInfo kRefusalInfo[] = {
 #define BH_REFUSAL(identifier, label, text) {label, text},
 #include "ctrl/proxy/accept/refusals.def"
@@ -31,7 +31,7 @@ inline constexpr RefusalInfo kRefusalInfo[] = {
 
 inline constexpr size_t kRefusalCount = std::size(kRefusalInfo);
 
-constexpr size_t RefusalIndex(Refusal refusal) {
+constexpr size_t RefusalIndex(AcceptRefusal refusal) {
   return static_cast<size_t>(refusal) - 1;
 }
 
@@ -42,7 +42,7 @@ class AcceptCounters {
   void Close() { Add(open_, -1); }
   void CountAccepted() { Add(accepted_, 1); }
   void CountPause() { Add(pauses_, 1); }
-  void Count(Refusal refusal) { Add(refused_[RefusalIndex(refusal)], 1); }
+  void Count(AcceptRefusal refusal) { Add(refused_[RefusalIndex(refusal)], 1); }
 
   // Connections that are there now.
   uint64_t open() const { return open_.load(std::memory_order_relaxed); }
@@ -50,7 +50,7 @@ class AcceptCounters {
   uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
   // Times that accepting rested because the kernel could not hand a connection over.
   uint64_t pauses() const { return pauses_.load(std::memory_order_relaxed); }
-  uint64_t refused(Refusal refusal) const {
+  uint64_t refused(AcceptRefusal refusal) const {
     return refused_[RefusalIndex(refusal)].load(std::memory_order_relaxed);
   }
 

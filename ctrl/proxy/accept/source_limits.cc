@@ -99,13 +99,13 @@ SourceLimits::Admission SourceLimits::Admit(const config::Address& address, Cloc
   if (slot == kNoSlot) slot = Take(source);
   Entry& entry = entries_[slot];
   if (entry.connections == 0) TakeIdle(slot);  // to its end again, or out of it
-  Refusal refusal = Refusal::kNone;
+  AcceptRefusal refusal = AcceptRefusal::kNone;
   if (limits_.connections > 0 && entry.connections >= limits_.connections) {
-    refusal = Refusal::kSourceConnections;
+    refusal = AcceptRefusal::kSourceConnections;
   } else if (!KeepsRate(entry, now)) {
-    refusal = Refusal::kSourceRate;
+    refusal = AcceptRefusal::kSourceRate;
   }
-  if (refusal == Refusal::kNone) {
+  if (refusal == AcceptRefusal::kNone) {
     ++entry.connections;
     return {refusal, slot};
   }

@@ -34,7 +34,7 @@ class SourceLimits {
     uint32_t max_connections = 0;  // of all sources: the caller sees to it
   };
   struct Admission {
-    Refusal refusal = Refusal::kNone;  // kSourceConnections or kSourceRate
+    AcceptRefusal refusal = AcceptRefusal::kNone;  // kSourceConnections or kSourceRate
     uint32_t slot = kNoSlot;           // to be released when the connection ends, unless kNoSlot
   };
   struct Use {
