@@ -14,6 +14,7 @@ namespace bridgehead::config {
 
 namespace {
 
+constexpr size_t kMaxRegexes = 64;  // of one host: each is tried with each path
 constexpr std::array<std::string_view, 3> kPaths = {"path", "exact", "regex"};
 constexpr std::array<std::string_view, 5> kActions = {"upstream", "servers_by_id", "redirect",
                                                       "files", "respond"};
@@ -176,6 +177,13 @@ void CheckRoute(const Config& config, const Route& route, const std::string& pat
 
 void CheckRoutes(const Config& config, const Host& host, const std::string& path,
                  Findings& findings) {
+  const auto regexes =
+      std::count_if(host.routes.begin(), host.routes.end(),
+                    [](const Route& route) { return route.match == PathMatch::kRegex; });
+  if (static_cast<size_t>(regexes) > kMaxRegexes) {
+    findings.Error(path + ".routes", fmt::format("got {} routes with a regex, expected at most {}",
+                                                 regexes, kMaxRegexes));
+  }
   std::map<std::pair<PathMatch, std::string_view>, size_t> paths;
   std::map<std::string_view, size_t> names;
   for (size_t i = 0; i < host.routes.size(); i++) {

@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "absl/strings/match.h"
 #include "ctrl/config/text_form.h"
+#include "ctrl/config/yaml_tree.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "re2/re2.h"
@@ -13,14 +15,14 @@ namespace bridgehead::config {
 
 namespace {
 
-constexpr size_t kMaxToken = 128;
+constexpr size_t kMaxToken = 64;
 constexpr size_t kMaxHeaderValue = 4096;
 constexpr size_t kMaxUrl = 2048;
 constexpr size_t kMaxRegex = 1024;
 constexpr size_t kMaxBody = 65536;
 constexpr size_t kMaxRealm = 128;
-constexpr size_t kMaxAlpn = 255;              // RFC 7301 section 3.1
-constexpr int64_t kRegexMemory = 256 * 1024;  // bytes: of one compiled regex
+constexpr size_t kMaxAlpn = 255;           // RFC 7301 section 3.1
+constexpr int64_t kRegexMemory = 1 << 20;  // bytes: of one compiled regex
 
 FormedText Good(std::string_view text) {
   return {true, std::string(text), ""};
@@ -39,6 +41,12 @@ bool IsTokenCharacter(char c) {
          kOthers.find(c) != std::string_view::npos;
 }
 
+// RFC 3986 section 2.3.
+bool IsUnreserved(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
 bool IsVisible(char c) {
   return c > ' ' && c < '\x7f';
 }
@@ -51,8 +59,10 @@ FormedText Token(std::string_view text) {
 
 // They say where a message ends or belong to one connection (RFC 9110 section 7.6.1): the edge
 // writes them itself.
-constexpr std::array<std::string_view, 11> kReservedHeaders = {"Connection",
+constexpr std::array<std::string_view, 12> kReservedHeaders = {"Connection",
                                                                "Content-Length",
+                                                               "Expect",
+                                                               "HTTP2-Settings",
                                                                "Keep-Alive",
                                                                "Proxy-Authenticate",
                                                                "Proxy-Authorization",
@@ -60,8 +70,7 @@ constexpr std::array<std::string_view, 11> kReservedHeaders = {"Connection",
                                                                "TE",
                                                                "Trailer",
                                                                "Transfer-Encoding",
-                                                               "Upgrade",
-                                                               "HTTP2-Settings"};
+                                                               "Upgrade"};
 
 FormedText HeaderName(std::string_view text) {
   FormedText token = Token(text);
@@ -74,27 +83,32 @@ FormedText HeaderName(std::string_view text) {
   return reserved ? Wrong("which belongs to one connection and is the edge's own") : token;
 }
 
-// Every $ begins one of `variables`. Returns what is wrong.
-template <size_t kCount>
-std::string CheckVariables(std::string_view text,
-                           const std::array<std::string_view, kCount>& variables) {
+// Every $ begins one of `variables`, or is one of two that stand for one. Returns what is wrong.
+std::string CheckVariables(std::string_view text, std::span<const std::string_view> variables) {
   for (size_t at = 0; (at = text.find('$', at)) != std::string_view::npos;) {
-    size_t end = at + 1;
-    while (end < text.size() && ((text[end] >= 'a' && text[end] <= 'z') || text[end] == '_')) ++end;
-    const std::string_view name = text.substr(at + 1, end - at - 1);
-    if (std::find(variables.begin(), variables.end(), name) == variables.end()) {
-      return fmt::format("with ${}, which is none of ${}", name, fmt::join(variables, ", $"));
+    if (text.substr(at).starts_with("$$")) {
+      at += 2;
+      continue;
     }
-    at = end;
+    const auto* end = std::find_if(text.begin() + at + 1, text.end(), [](char c) {
+      return !IsUnreserved(c) || c == '-' || c == '.' || c == '~';
+    });
+    const std::string_view name(text.begin() + at + 1, end);
+    if (std::find(variables.begin(), variables.end(), name) == variables.end()) {
+      return fmt::format("with ${}, which is none of ${} and $$ (a dollar sign)", name,
+                         fmt::join(variables, ", $"));
+    }
+    at += 1 + name.size();
   }
   return "";
 }
 
+// The last one is of requests alone.
 constexpr std::array<std::string_view, 7> kHeaderVariables = {
     "host",   "client_address", "client_port",  "client_endpoint",
     "scheme", "request_host",   "forwarded_for"};
 
-FormedText HeaderValue(std::string_view text) {
+FormedText HeaderValue(std::string_view text, std::span<const std::string_view> variables) {
   if (text.size() > kMaxHeaderValue) return TooLong(text);
   const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
   for (const char c : text) {
@@ -106,14 +120,8 @@ FormedText HeaderValue(std::string_view text) {
   if (!text.empty() && (is_blank(text.front()) || is_blank(text.back()))) {
     return Wrong("with a blank at its beginning or end");
   }
-  std::string why = CheckVariables(text, kHeaderVariables);
+  std::string why = CheckVariables(text, variables);
   return why.empty() ? Good(text) : Wrong(std::move(why));
-}
-
-// RFC 3986 section 2.3.
-bool IsUnreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
 }
 
 // Whether `text` begins with an escape that stays one in a canonical path.
@@ -125,6 +133,38 @@ bool IsCanonicalEscape(std::string_view text) {
   const auto byte = static_cast<unsigned char>(high * 16 + low);
   return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '\\' &&
          !IsUnreserved(static_cast<char>(byte));
+}
+
+FormedText RequestValue(std::string_view text) {
+  return HeaderValue(text, kHeaderVariables);
+}
+
+FormedText ResponseValue(std::string_view text) {
+  return HeaderValue(text, std::span(kHeaderVariables).first(kHeaderVariables.size() - 1));
+}
+
+// Of canonical escapes.
+std::string Unescaped(std::string_view path) {
+  std::string bytes;
+  for (size_t at = 0; at < path.size(); at++) {
+    if (path[at] != '%') {
+      bytes += path[at];
+      continue;
+    }
+    bytes += static_cast<char>(std::stoi(std::string(path.substr(at + 1, 2)), nullptr, 16));
+    at += 2;
+  }
+  return bytes;
+}
+
+// Parameters (RFC 3986 section 3.3) do not count: there are servers that take "..;a" for "..".
+bool HasDotSegment(std::string_view path) {
+  for (size_t slash = 0; (slash = path.find("/.", slash)) != std::string_view::npos; slash++) {
+    std::string_view rest = path.substr(slash + 2);
+    if (rest.starts_with('.')) rest.remove_prefix(1);
+    if (rest.empty() || rest[0] == '/' || rest[0] == ';' || rest.starts_with("%3B")) return true;
+  }
+  return false;
 }
 
 // A path as requests' paths are compared, in canonical form (RFC 3986 section 6.2.2): another
@@ -142,11 +182,8 @@ std::string WhyNoPath(std::string_view text) {
     }
   }
   if (text.find("//") != std::string_view::npos) return "with an empty segment";
-  const std::string ended = std::string(text) + "/";
-  if (ended.find("/./") != std::string::npos || ended.find("/../") != std::string::npos) {
-    return "with a segment . or ..";
-  }
-  return "";
+  if (HasDotSegment(text)) return "with a segment . or ..";
+  return IsUtf8(Unescaped(text)) ? "" : "with escaped bytes that are not UTF-8";
 }
 
 FormedText UrlPath(std::string_view text) {
@@ -164,8 +201,10 @@ FormedText Rewrite(std::string_view text) {
   return why.empty() ? Good(text) : Wrong(std::move(why));
 }
 
+// As the edge compiles it (ctrl/proxy/route/route_table.cc).
 RE2::Options RegexOptions() {
   RE2::Options options;
+  options.set_encoding(RE2::Options::EncodingLatin1);
   options.set_log_errors(false);
   options.set_max_mem(kRegexMemory);
   return options;
@@ -173,11 +212,10 @@ RE2::Options RegexOptions() {
 
 FormedText Regex(std::string_view text) {
   if (text.empty()) return Wrong();
-  if (std::any_of(text.begin(), text.end(),
-                  [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; })) {
-    return Wrong("with a control character");
-  }
   if (text.size() > kMaxRegex) return TooLong(text);
+  const bool visible =
+      std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || IsVisible(c); });
+  if (!visible) return Wrong("with what no path has: control characters, or what is not ASCII");
   const RE2 regex(re2::StringPiece(text.data(), text.size()), RegexOptions());
   return regex.ok() ? Good(text) : Wrong(fmt::format("in which RE2 finds: {}", regex.error()));
 }
@@ -237,9 +275,11 @@ FormedText Alpn(std::string_view text) {
 const TextForm kHeaderNameForm = {
     "name of a header", "the name of a header that may be changed, such as X-Frame-Options",
     HeaderName};
-const TextForm kHeaderValueForm = {
-    "value of a header",
-    "the value of a header, in which $ begins a variable such as $client_address", HeaderValue};
+constexpr char kValueReference[] = "value of a header, with variables";
+constexpr char kValueExpected[] =
+    "the value of a header, in which $ begins a variable such as $client_address";
+const TextForm kRequestValueForm = {kValueReference, kValueExpected, RequestValue};
+const TextForm kResponseValueForm = {kValueReference, kValueExpected, ResponseValue};
 const TextForm kTokenForm = {"token of RFC 9110", "letters, digits and !#$%&'*+-.^_`|~", Token};
 const TextForm kUrlPathForm = {
     "path of a URL", "a path of visible ASCII that begins with /, such as /http-bind", UrlPath};

@@ -10,9 +10,9 @@ namespace bridgehead::config {
 
 inline constexpr size_t kMaxHeaderChanges = 64;
 
-// The keys of the list at `path`, which kList finds in a configuration.
+// The keys of the list at `path`, which kList finds in a configuration, with values of this form.
 template <std::vector<HeaderChange>& (*kList)(Config&)>
-std::vector<Key> HeaderKeys(const std::string& path, std::string_view doc) {
+std::vector<Key> HeaderKeys(const std::string& path, const TextForm& value, std::string_view doc) {
   return {
       {.path = path,
        .list = true,
@@ -29,17 +29,18 @@ std::vector<Key> HeaderKeys(const std::string& path, std::string_view doc) {
        .set = [](Config& c, const Value& v) { kList(c).back().name = Text(v); }},
       {.path = path + "[].set",
        .type = Type::kForm,
-       .form = &kHeaderValueForm,
+       .form = &value,
        .default_note = "none",
        .doc = "The header has this value, whatever it had. Variables in it: $host (the name that "
               "the request is for), $request_host (its Host header), $scheme (http or https), "
-              "$client_address, $client_port, $client_endpoint (address:port), $forwarded_for "
-              "(X-Forwarded-For so far, and the client's address).",
+              "$client_address, $client_port, $client_endpoint (address:port), and in requests "
+              "$forwarded_for (X-Forwarded-For so far, and the client's address). $$ is a dollar "
+              "sign.",
        .source = "RFC 9110 section 5.5",
        .set = [](Config& c, const Value& v) { kList(c).back().value = Text(v); }},
       {.path = path + "[].append",
        .type = Type::kForm,
-       .form = &kHeaderValueForm,
+       .form = &value,
        .default_note = "none",
        .doc = "One more value behind those that the header has, as in set.",
        .set =

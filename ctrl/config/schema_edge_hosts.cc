@@ -111,13 +111,13 @@ std::vector<Key> ErrorPageKeys() {
 std::vector<Key> EdgeHostKeys() {
   std::vector<Key> keys = NameKeys();
   for (Key& key : HeaderKeys<RequestHeaders>(
-           "edge.hosts[].request_headers",
+           "edge.hosts[].request_headers", kRequestValueForm,
            "Changes to requests before they are passed on, in this order, before the route's own. "
            "Headers that belong to one connection, and Content-Length, can not be changed.")) {
     keys.push_back(std::move(key));
   }
   for (Key& key : HeaderKeys<ResponseHeaders>(
-           "edge.hosts[].response_headers",
+           "edge.hosts[].response_headers", kResponseValueForm,
            "Changes to responses, those of the edge itself included, in this order, before the "
            "route's own: Strict-Transport-Security, X-Frame-Options and the like.")) {
     keys.push_back(std::move(key));

@@ -41,8 +41,9 @@ std::vector<Key> PathKeys() {
        .required = true,
        .doc = "What answers which path. Each route has exactly one of path, exact and regex, and "
               "exactly one of upstream, servers_by_id, redirect, files and respond. An exact path "
-              "is taken before a regex, of regexes the first that matches, and any of these before "
-              "the longest path. Where none matches the answer is 404.",
+              "is taken before the longest path, that before the first regex that matches, and any "
+              "of them before the path /. Where none matches the answer is 404. At most 64 routes "
+              "of a host may have a regex: each is tried.",
        .set = [](Config& c, const Value&) { LastHost(c).routes.emplace_back(); }},
       {.path = "edge.hosts[].routes[].name",
        .type = Type::kName,
@@ -53,9 +54,10 @@ std::vector<Key> PathKeys() {
        .type = Type::kForm,
        .form = &kUrlPathForm,
        .default_note = "none",
-       .doc = "Requests whose path begins with this; \"/\" is all. Paths are compared in canonical "
-              "form (RFC 3986 section 6.2.2); one with a dot segment or an escaped slash in it is "
-              "refused before.",
+       .doc = "Requests whose path is this or goes on behind it with a new segment: /files is for "
+              "/files and /files/a, not for /filesystem; /files/ is for what is below alone; / is "
+              "for all. Paths are compared in canonical form (RFC 3986 section 6.2.2); one with a "
+              "dot segment or an escaped slash in it is refused before.",
        .set = [](Config& c, const Value& v) { SetPath(c, PathMatch::kPrefix, v); }},
       {.path = "edge.hosts[].routes[].exact",
        .type = Type::kForm,
@@ -190,7 +192,7 @@ std::vector<Key> AnswerKeys() {
        .required = true,
        .doc = "A URL (http or https) or a path. $host is the name that the request is for, $path "
               "its path, $query its query with the ? before it, or nothing: "
-              "https://$host$path$query.",
+              "https://$host$path$query. $$ is a dollar sign.",
        .set = [](Config& c, const Value& v) { ActionOf<RedirectAction>(c)->to = Text(v); }},
       {.path = "edge.hosts[].routes[].redirect.status",
        .type = Type::kChoice,
@@ -283,8 +285,8 @@ std::vector<Key> AccessKeys() {
        .type = Type::kForm,
        .form = &kFilePathForm,
        .required = true,
-       .doc = "File of lines name:hash as htpasswd writes them, with hashes that crypt(3) knows "
-              "(htpasswd -B).",
+       .doc = "File of lines name:hash as htpasswd writes them, with hashes of bcrypt (htpasswd "
+              "-B), SHA-256, SHA-512 or yescrypt, as crypt(3) knows them.",
        .set = [](Config& c, const Value& v) { LastRoute(c).basic_auth->file = Text(v); }},
       {.path = "edge.hosts[].routes[].cookie_token",
        .default_note = "none",
@@ -333,13 +335,13 @@ std::vector<Key> EdgeRouteKeys() {
     for (Key& key : part()) keys.push_back(std::move(key));
   }
   for (Key& key :
-       HeaderKeys<RequestHeaders>("edge.hosts[].routes[].request_headers",
+       HeaderKeys<RequestHeaders>("edge.hosts[].routes[].request_headers", kRequestValueForm,
                                   "Changes to requests before they are passed on, in this order, "
                                   "after those of the host.")) {
     keys.push_back(std::move(key));
   }
   for (Key& key : HeaderKeys<ResponseHeaders>(
-           "edge.hosts[].routes[].response_headers",
+           "edge.hosts[].routes[].response_headers", kResponseValueForm,
            "Changes to responses, in this order, after those of the host.")) {
     keys.push_back(std::move(key));
   }

@@ -33,17 +33,18 @@ extern const TextForm kFilePathForm;     // absolute
 extern const TextForm kFileNameForm;     // without a folder
 
 // forms_http.cc.
-extern const TextForm kHeaderNameForm;   // RFC 9110 section 5.1, of those that may be changed
-extern const TextForm kHeaderValueForm;  // RFC 9110 section 5.5, with variables
-extern const TextForm kTokenForm;        // RFC 9110 section 5.6.2
-extern const TextForm kUrlPathForm;      // as the edge compares it: canonical, without a query
-extern const TextForm kRegexForm;        // RE2
-extern const TextForm kRewriteForm;      // kUrlPathForm with \1 to \9
-extern const TextForm kRedirectForm;     // URL with variables
-extern const TextForm kTargetForm;       // RFC 9112 section 3.2.1: a path with a query
-extern const TextForm kRealmForm;        // what may stand between the quotes of RFC 7617's realm
-extern const TextForm kBodyForm;         // text of a response
-extern const TextForm kAlpnForm;         // RFC 7301
+extern const TextForm kHeaderNameForm;     // RFC 9110 section 5.1, of those that may be changed
+extern const TextForm kRequestValueForm;   // RFC 9110 section 5.5, with variables
+extern const TextForm kResponseValueForm;  // that, without $forwarded_for
+extern const TextForm kTokenForm;          // RFC 9110 section 5.6.2
+extern const TextForm kUrlPathForm;        // as the edge compares it: canonical, without a query
+extern const TextForm kRegexForm;          // RE2
+extern const TextForm kRewriteForm;        // kUrlPathForm with \1 to \9
+extern const TextForm kRedirectForm;       // URL with variables
+extern const TextForm kTargetForm;         // RFC 9112 section 3.2.1: a path with a query
+extern const TextForm kRealmForm;          // what may stand between the quotes of RFC 7617's realm
+extern const TextForm kBodyForm;           // text of a response
+extern const TextForm kAlpnForm;           // RFC 7301
 
 // Capture groups of a regex that kRegexForm took.
 int RegexGroups(const std::string& regex);

@@ -247,6 +247,15 @@ bool EndsAnIpv6Address(std::string_view text, int position) {
 
 }  // namespace
 
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = Utf8Length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string Printable(std::string_view text) {
   constexpr size_t kLongest = 60;
   std::string result;

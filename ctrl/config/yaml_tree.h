@@ -53,6 +53,9 @@ struct YamlDocument {
 
 YamlDocument ReadYaml(std::string_view text);
 
+// RFC 3629.
+bool IsUtf8(std::string_view text);
+
 // Makes the bytes of a message printable: control and non-ASCII bytes as \xNN, cut at 60 bytes.
 std::string Printable(std::string_view text);
 

@@ -118,6 +118,10 @@ std::vector<Case> PathCases() {
        "got \"/a//b\", with an empty segment", "/a"},
       {"path: /none,", "path: /a/..,", "edge.hosts[0].routes[4].path",
        "got \"/a/..\", with a segment . or ..", "/a"},
+      {"path: /none,", "path: /a/..;b,", "edge.hosts[0].routes[4].path",
+       "got \"/a/..;b\", with a segment . or ..", "/a"},
+      {"path: /none,", "path: /a%E9,", "edge.hosts[0].routes[4].path",
+       "got \"/a%E9\", with escaped bytes that are not UTF-8", "/a"},
       {"path: /none,", "path: /a%2fb,", "edge.hosts[0].routes[4].path",
        "got \"/a%2fb\", with an escape that is not in canonical form", "/a"},
       {"path: /none,", "path: /a%2Fb,", "edge.hosts[0].routes[4].path", "got \"/a%2Fb\", with an",
@@ -130,8 +134,9 @@ std::vector<Case> PathCases() {
        "got \"/a\\b\", with a backslash", "'/a"},
       {regex, "regex: \"^/(a\"", route + ".regex",
        "got \"^/(a\", in which RE2 finds: missing ): ^/(a", "\"^"},
-      {regex, "regex: \"/a\\nb\"", route + ".regex", "got \"/a\\x0ab\", with a control character",
+      {regex, "regex: \"/a\\nb\"", route + ".regex", "got \"/a\\x0ab\", with what no path has",
        "\"/a"},
+      {regex, "regex: /\xc3\xa9", route + ".regex", "got \"/\\xc3\\xa9\", with what no path", "/"},
       {regex, "regex: \"/(?=a)\"", route + ".regex", "got \"/(?=a)\", in which RE2 finds", "\"/"},
       {regex, "regex: \"(((a{100}){100}){100})\"", route + ".regex",
        "got \"(((a{100}){100}){100})\", in which RE2 finds", "\"((("},
@@ -309,6 +314,22 @@ TEST(ConfigEdgeHosts, KeysBelongToTheirActions) {
                "\"HTTPS://Two.example.org:443\"]\n",
                "", "edge.hosts[0].routes[0].tunnel_idle_timeout",
                "got tunnel_idle_timeout without websocket: true, expected both", "30d"});
+}
+
+TEST(ConfigEdgeHosts, RegexesAreCounted) {
+  std::string routes;
+  for (int i = 0; i < 64; i++) {
+    routes += "        - {regex: /" + std::to_string(i) + ", upstream: web}\n";
+  }
+  const std::string before = "        - path: /colibri-ws/\n";
+  ExpectNamed(kEdgeBase, {before, routes + before, "edge.hosts[0].routes",
+                          "got 65 routes with a regex, expected at most 64", ""});
+}
+
+TEST(ConfigEdgeHosts, ResponsesKnowNoForwardedFor) {
+  ExpectNamed(kEdgeBase,
+              {"set: DENY", "set: $forwarded_for", "edge.hosts[0].response_headers[0].set",
+               "got \"$forwarded_for\", with $forwarded_for, which is none of", "$f"});
 }
 
 TEST(ConfigEdgeHosts, HostIsSetInRequestsOnly) {

@@ -236,13 +236,14 @@ TEST(ConfigForms, TakeWhatTheyShould) {
   for (const char* path : {"/", "/a", "/a/", "/caf%C3%A9", "/a~b;c=d,e:f@g!h", "/a%20b"}) {
     EXPECT_EQ(Read(kUrlPathForm, path), path);
   }
-  for (const char* value : {"", "a", "a\tb", "\xc3\xa9", "$host:$client_port", "max-age=1; b"}) {
-    EXPECT_TRUE(kHeaderValueForm.read(value).good) << value;
+  for (const char* value :
+       {"", "a", "a\tb", "\xc3\xa9", "$host:$client_port", "max-age=1; b", "5$$", "$$host"}) {
+    EXPECT_TRUE(kRequestValueForm.read(value).good) << value;
   }
   for (const char* to : {"/", "/to/$host/", "https://$host", "http://a.example$path$query"}) {
     EXPECT_EQ(Read(kRedirectForm, to), to);
   }
-  EXPECT_FALSE(kHeaderValueForm.read(std::string(4097, 'a')).good);
+  EXPECT_FALSE(kRequestValueForm.read(std::string(4097, 'a')).good);
   EXPECT_FALSE(kHeaderNameForm.read("").good);
   EXPECT_FALSE(kHeaderNameForm.read(":path").good);
   EXPECT_TRUE(kBodyForm.read("a\nb\r\n\tc").good);
