@@ -50,7 +50,8 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
     command = Check;
   });
   check->add_flag("--host", options.host,
-                  "against this machine as well: interfaces, cores, addresses, ports, memory");
+                  "against this machine as well: interfaces, cores, addresses, ports, memory, the "
+                  "TCP edge's files");
   add_watch(add("status", "state of relay and ctrl, ports, workers, listeners", Status));
   CLI::App* sessions = add("sessions", "the relay's sessions", Sessions);
   sessions->add_option("--bridge", options.bridge, "only those to this bridge")

@@ -122,6 +122,7 @@ int Check(const Options& options, const Streams& streams) {
   if (options.host && result.ok()) {
     config::HostFindings host = config::CheckHost(result.config);
     config::CheckHostForRelay(result.config, {}, host);
+    config::CheckHostForEdge(result.config, {}, host);
     result.errors = std::move(host.errors);
     std::move(host.warnings.begin(), host.warnings.end(), std::back_inserter(result.warnings));
   }

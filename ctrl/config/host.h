@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ struct HostSources {
   std::function<absl::StatusOr<std::vector<HostInterface>>()> interfaces;
   // 0, or the errno of trying to listen on a TCP port; empty function: the attempt itself.
   std::function<int(const Endpoint&)> try_to_listen;
+
+  // For CheckHostForEdge alone: the time; empty function: time(2).
+  std::function<time_t()> now;
 };
 
 struct HostFindings {
@@ -57,5 +61,9 @@ HostFindings CheckHost(const Config& config, const HostSources& sources = {});
 // would be in the way of media or of the admin address. Not for ctrl, which may run before an
 // interface is there. Adds to `findings`.
 void CheckHostForRelay(const Config& config, const HostSources& sources, HostFindings& findings);
+
+// What the TCP edge needs: its cores and addresses, and the files it reads. A file that the caller
+// may not read is a warning, since bridgehead-ctrl may be of another user. Adds to `findings`.
+void CheckHostForEdge(const Config& config, const HostSources& sources, HostFindings& findings);
 
 }  // namespace bridgehead::config

@@ -122,26 +122,6 @@ std::optional<std::vector<uint32_t>> ParseCores(std::string_view text) {
   return cores;
 }
 
-void CheckCores(const Config& config, const HostSources& sources, HostFindings& findings) {
-  const auto text = ReadSmallFile(sources.online_cores);
-  const auto online = text.ok() ? ParseCores(*text) : std::nullopt;
-  if (!online) {
-    findings.warnings.push_back(
-        MakeFinding(config, "dataplane.workers",
-                    fmt::format("got no answer which cores there are ({}), expected one",
-                                text.ok() ? "can not understand " + sources.online_cores
-                                          : std::string(text.status().message()))));
-    return;
-  }
-  for (size_t i = 0; i < config.dataplane.workers.size(); ++i) {
-    const uint32_t core = config.dataplane.workers[i];
-    if (std::find(online->begin(), online->end(), core) != online->end()) continue;
-    findings.errors.push_back(MakeFinding(
-        config, fmt::format("dataplane.workers[{}]", i),
-        fmt::format("got core {}, expected one that this machine has: {}", core, *text)));
-  }
-}
-
 struct HugepageSize {
   uint64_t page = 0, all = 0, free = 0;  // bytes
 };
@@ -219,33 +199,54 @@ void CheckAddresses(const Config& config, const HostSources& sources, HostFindin
   }
 }
 
-void CheckAdmin(const Config& config, const HostSources& sources, HostFindings& findings) {
-  if (!config.admin.listen) return;
-  const Endpoint& listen = *config.admin.listen;
+}  // namespace
+
+void CheckCores(const Config& config, const std::string& key, const std::vector<uint32_t>& cores,
+                const HostSources& sources, HostFindings& findings) {
+  const auto text = ReadSmallFile(sources.online_cores);
+  const auto online = text.ok() ? ParseCores(*text) : std::nullopt;
+  if (!online) {
+    findings.warnings.push_back(
+        MakeFinding(config, key,
+                    fmt::format("got no answer which cores there are ({}), expected one",
+                                text.ok() ? "can not understand " + sources.online_cores
+                                          : std::string(text.status().message()))));
+    return;
+  }
+  for (size_t i = 0; i < cores.size(); ++i) {
+    if (std::find(online->begin(), online->end(), cores[i]) != online->end()) continue;
+    findings.errors.push_back(MakeFinding(
+        config, fmt::format("{}[{}]", key, i),
+        fmt::format("got core {}, expected one that this machine has: {}", cores[i], *text)));
+  }
+}
+
+void CheckListening(const Config& config, const std::string& key, const Endpoint& listen,
+                    const HostSources& sources, HostFindings& findings) {
   const int error = sources.try_to_listen ? sources.try_to_listen(listen) : TryToListen(listen);
   // Whether it may have a port below 1024 depends on who runs bridgehead-ctrl.
   if (error == EADDRINUSE) {
     findings.warnings.push_back(
-        MakeFinding(config, "admin.listen",
+        MakeFinding(config, key,
                     fmt::format("got {}, where a program listens already, expected it to be the "
                                 "running bridgehead-ctrl",
                                 listen.text())));
   } else if (error == EADDRNOTAVAIL) {
     findings.errors.push_back(
-        MakeFinding(config, "admin.listen",
+        MakeFinding(config, key,
                     fmt::format("got {}, expected an address that an interface of this machine has",
                                 listen.text())));
   }
 }
 
-}  // namespace
-
 void CheckHostForRelay(const Config& config, const HostSources& sources, HostFindings& findings) {
   const uint32_t mtu = CheckDevices(config, sources, findings);
-  CheckCores(config, sources, findings);
+  CheckCores(config, "dataplane.workers", config.dataplane.workers, sources, findings);
   CheckHugepages(config, mtu, sources, findings);
   CheckAddresses(config, sources, findings);
-  CheckAdmin(config, sources, findings);
+  if (config.admin.listen) {
+    CheckListening(config, "admin.listen", *config.admin.listen, sources, findings);
+  }
 }
 
 }  // namespace bridgehead::config
