@@ -13,6 +13,7 @@
 #include "ctrl/cli/format.h"
 #include "ctrl/cli/text.h"
 #include "ctrl/config/config.h"
+#include "ctrl/config/edge_summary.h"
 #include "ctrl/config/host.h"
 #include "ctrl/config/reference.h"
 #include "ctrl/view/report.h"
@@ -140,6 +141,7 @@ int Check(const Options& options, const Streams& streams) {
       "ones: {} for packets, {} for DPDK itself\n",
       options.file, Bytes(memory.sessions + memory.nat_ports), Bytes(memory.dpdk()),
       Bytes(memory.packet_buffers), Bytes(memory.dpdk_itself)));
+  streams.out(config::EdgeSummary(result.config.edge));
   return kOk;
 }
 

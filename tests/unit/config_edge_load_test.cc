@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "ctrl/config/config.h"
+#include "ctrl/config/edge_summary.h"
 #include "ctrl/config/text_form.h"
 #include "tests/unit/config_edge_base.h"
 
@@ -202,6 +203,27 @@ TEST(ConfigEdgeLoad, ListenersArrive) {
   EXPECT_EQ(edge.listeners[0], https);
   EXPECT_EQ(edge.listeners[1].forward, "jvb1");
   EXPECT_EQ(edge.listeners[1].listen.text(), "[::]:4443");
+}
+
+TEST(ConfigEdgeLoad, TheSummaryNamesEverything) {
+  EXPECT_EQ(EdgeSummary(BaseEdge()), R"(the TCP edge, on core 0, 3:
+  listener https on 0.0.0.0:443, PROXY protocol, TLS 1.3 with 1 certificate, HTTP/2: serves site, *
+    TLS for turn.example.org, *.turn.example.org with stun.turn from 192.0.2.0/25 -> turn
+    from 203.0.113.9/32 -> served
+  listener debug on [::]:4443: forwards to jvb1
+  host site: meet.example.org, *.meet.example.org
+    regex ^/([a-z]+)/xmpp-websocket$ -> web as /xmpp-websocket/\1, WebSockets too (guarded by source, by password, by token)
+    path /colibri-ws/ -> one of 1 server by id
+    exact /old -> 308 to https://$host/new$query
+    path /static/ -> files in /srv/static
+    path /none -> 410
+  host *: *
+    path / -> 404
+  upstream web: 10.8.0.20:443 weight 2, 10.8.0.21:443 backup; TLS; PROXY v2; checked every 4s
+  upstream jvb1: [2001:db8::11]:9090
+  upstream turn: 127.0.0.1:5349
+)");
+  EXPECT_EQ(EdgeSummary(Edge()), "");
 }
 
 // What a text becomes; "" when it is refused.
