@@ -1,6 +1,7 @@
 // bridgehead-ctrl: reads the configuration, mirrors the kernel's routing, checks the bridges, keeps
-// the relay supplied with all three, and answers operators (command line, metrics). It never
-// touches a packet: the relay goes on forwarding while ctrl is stopped, upgraded or crashed.
+// the relay supplied with all three, answers operators (command line, metrics), and serves TCP
+// (proxy/). It never touches a packet of the relay's: the relay goes on forwarding while ctrl is
+// stopped, upgraded or crashed.
 //
 // Needs no privilege. RUN_DIR has to be writable for its user or group, and so does relay.sock in
 // it; deploy/systemd/ shows an arrangement of users and directories.
@@ -22,6 +23,7 @@
 #include "ctrl/health/drain_file.h"
 #include "ctrl/health/monitor.h"
 #include "ctrl/mirror/mirror.h"
+#include "ctrl/proxy/edge.h"
 #include "ctrl/publish/controller.h"
 #include "ctrl/publish/publisher.h"
 #include "ctrl/view/report.h"
@@ -60,6 +62,7 @@ class App {
     Notify();
     const bool good = event_base_dispatch(base_.get()) == 0;
     sd_notify(0, "STOPPING=1");
+    edge_.Drain();
     return good;
   }
 
@@ -67,6 +70,8 @@ class App {
   using Signal = std::unique_ptr<event, EventFree>;
 
   Controller::Hooks MakeHooks();
+  absl::Status PrepareServices(const config::Config& config, std::vector<std::string>& warnings);
+  void FinishServices(bool commit);
   absl::Status PrepareAdmin(const config::Config& config);
   void FinishAdmin(bool commit);
   Signal Catch(int number, event_callback_fn callback);
@@ -83,6 +88,7 @@ class App {
   admin::AdminPages pages_{counters_, board_};
   std::optional<config::Endpoint> admin_listen_, next_admin_listen_;
   std::unique_ptr<admin::AdminServer> admin_, next_admin_;
+  proxy::Edge edge_;
   std::unique_ptr<mirror::Mirror> mirror_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Controller> controller_;
@@ -120,8 +126,11 @@ Controller::Hooks App::MakeHooks() {
   hooks.mirror_warnings = [this] { return mirror_->warnings(); };
   hooks.mirror_resyncs = [this] { return mirror_->resyncs(); };
   hooks.check_host = CheckMachine;
-  hooks.prepare_admin = [this](const config::Config& config) { return PrepareAdmin(config); };
-  hooks.finish_admin = [this](bool commit) { FinishAdmin(commit); };
+  hooks.prepare_services = [this](const config::Config& config,
+                                  std::vector<std::string>& warnings) {
+    return PrepareServices(config, warnings);
+  };
+  hooks.finish_services = [this](bool commit) { FinishServices(commit); };
   hooks.configured = [this](const config::Config& config) { monitor_->Configure(config); };
   hooks.bridge_health = [this] { return monitor_->Describe(); };
   hooks.status_changed = [this] {
@@ -135,6 +144,23 @@ Controller::Hooks App::MakeHooks() {
 bool Overlap(const config::Endpoint& a, const config::Endpoint& b) {
   return a.ports == b.ports && a.address.is_v4() == b.address.is_v4() &&
          (a.address.IsUnspecified() || b.address.IsUnspecified());
+}
+
+absl::Status App::PrepareServices(const config::Config& config,
+                                  std::vector<std::string>& warnings) {
+  if (absl::Status status = edge_.Prepare(config.edge, warnings); !status.ok()) return status;
+  absl::Status status = PrepareAdmin(config);
+  if (!status.ok()) edge_.Rollback();
+  return status;
+}
+
+void App::FinishServices(bool commit) {
+  if (commit) {
+    edge_.Commit();
+  } else {
+    edge_.Rollback();
+  }
+  FinishAdmin(commit);
 }
 
 absl::Status App::PrepareAdmin(const config::Config& config) {

@@ -105,9 +105,9 @@ absl::Status Controller::Load(ConfigPtr& config, std::vector<std::string>& warni
 
 absl::Status Controller::Start() {
   absl::Status status = Load(config_, warnings_);
-  if (status.ok()) status = hooks_.prepare_admin(*config_);
+  if (status.ok()) status = hooks_.prepare_services(*config_, warnings_);
   if (!status.ok()) return status;
-  hooks_.finish_admin(true);
+  hooks_.finish_services(true);
   loaded_time_ = NowMs() / 1000;
   for (const std::string& warning : warnings_) log::Warn("{}", warning);
   hooks_.configured(*config_);
@@ -124,7 +124,7 @@ void Controller::Reload(ReloadDone done) {
   }
   Pending next;
   absl::Status status = Load(next.config, next.warnings);
-  if (status.ok()) status = hooks_.prepare_admin(*next.config);
+  if (status.ok()) status = hooks_.prepare_services(*next.config, next.warnings);
   next.done = std::move(done);
   if (!status.ok()) return Refuse(next, Text(status));
   PublisherState relay = hooks_.publisher_state();
@@ -218,7 +218,7 @@ void Controller::Accept(Pending pending, const std::string& message) {
   loaded_time_ = NowMs() / 1000;
   last_reload_error_.clear();
   refused_.reset();
-  hooks_.finish_admin(true);
+  hooks_.finish_services(true);
   hooks_.configured(*config_);
   log::Info("reload of {}: {}", config_file_, message);
   for (const std::string& warning : pending.warnings) log::Warn("{}", warning);
@@ -229,7 +229,7 @@ void Controller::Accept(Pending pending, const std::string& message) {
 
 void Controller::Refuse(const Pending& pending, const std::string& message) {
   evtimer_del(timeout_);
-  hooks_.finish_admin(false);
+  hooks_.finish_services(false);
   last_reload_error_ = message;
   refused_ = pending.config;
   log::Error("reload of {} refused, the old configuration stays:\n{}", config_file_, message);

@@ -46,9 +46,11 @@ class Controller {
     // Errors and warnings about the machine, one line each.
     std::function<absl::Status(const config::Config&, std::vector<std::string>& warnings)>
         check_host;
-    // Serves the admin address of this configuration; the old one goes when `commit` is called.
-    std::function<absl::Status(const config::Config&)> prepare_admin;
-    std::function<void(bool commit)> finish_admin;
+    // Makes ready what ctrl itself serves by this configuration: the admin address and the TCP
+    // edge. The old ones go when `commit` is called.
+    std::function<absl::Status(const config::Config&, std::vector<std::string>& warnings)>
+        prepare_services;
+    std::function<void(bool commit)> finish_services;
     // The configuration in force is another one now.
     std::function<void(const config::Config&)> configured;
     // State of each bridge of the configuration in force, in its order.

@@ -157,8 +157,10 @@ class ControllerTest : public PublishTest {
     hooks.mirror_warnings = [] { return std::vector<std::string>{}; };
     hooks.mirror_resyncs = [] { return uint64_t{0}; };
     hooks.check_host = [this](const config::Config&, std::vector<std::string>&) { return host_; };
-    hooks.prepare_admin = [this](const config::Config&) { return admin_; };
-    hooks.finish_admin = [this](bool commit) { commits_.push_back(commit); };
+    hooks.prepare_services = [this](const config::Config&, std::vector<std::string>&) {
+      return admin_;
+    };
+    hooks.finish_services = [this](bool commit) { commits_.push_back(commit); };
     hooks.configured = [this](const config::Config& config) {
       configured_.push_back(config.bridges[0].address.text());
     };

@@ -20,7 +20,7 @@ Admission::~Admission() {
 }
 
 AcceptRefusal Admission::Admit(const config::EdgeListener& listener, const config::Address& client,
-                         SourceLimits::Clock::time_point now) {
+                               SourceLimits::Clock::time_point now) {
   if (!IsAllowed(listener.access, client)) return AcceptRefusal::kAccessDenied;
   const SourceLimits::Admission admission = state_->sources.Admit(client, now);
   slot_ = admission.slot;

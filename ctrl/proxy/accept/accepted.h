@@ -31,7 +31,7 @@ class Admission {
 
   // Whether the client may connect; once, when it is known who it is.
   AcceptRefusal Admit(const config::EdgeListener& listener, const config::Address& client,
-                SourceLimits::Clock::time_point now);
+                      SourceLimits::Clock::time_point now);
   ListenerState& state() const { return *state_; }
 
  private:

@@ -35,7 +35,7 @@ class SourceLimits {
   };
   struct Admission {
     AcceptRefusal refusal = AcceptRefusal::kNone;  // kSourceConnections or kSourceRate
-    uint32_t slot = kNoSlot;           // to be released when the connection ends, unless kNoSlot
+    uint32_t slot = kNoSlot;  // to be released when the connection ends, unless kNoSlot
   };
   struct Use {
     config::Prefix source;

@@ -57,7 +57,7 @@ class HeadScanner {
     kEndLf,
   };
 
-  // Looks at bytes from `at` on and moves it. nullopt-like: Refusal::kNone and no event.
+  // Each takes bytes from `at` on, which is not `end`.
   Refusal Step(const char*& at, const char* end, Event& event);
   Refusal InFirst(const char*& at, const char* end);
   Refusal AtLine(const char*& at);

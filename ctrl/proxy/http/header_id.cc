@@ -1,8 +1,9 @@
 #include "ctrl/proxy/http/header_id.h"
 
+#include <algorithm>
 #include <array>
 
-#include "absl/strings/match.h"
+#include "ctrl/proxy/http/grammar.h"
 
 namespace bridgehead::proxy {
 namespace {
@@ -13,6 +14,10 @@ constexpr std::array<std::string_view, static_cast<size_t>(HeaderId::kCount)> kN
     BRIDGEHEAD_HEADERS(BRIDGEHEAD_X)
 #undef BRIDGEHEAD_X
 };
+
+constexpr size_t kLongestName = std::max_element(kNames.begin(), kNames.end(), [](auto a, auto b) {
+                                  return a.size() < b.size();
+                                }) -> size();
 
 // A perfect hash of length, first and last letter and one that tells -Host from -Port:
 // one comparison tells whether a name is
@@ -56,10 +61,21 @@ constexpr Table kTable = MakeTable();
 HeaderId HeaderIdOf(std::string_view name) {
   if (name.empty()) return HeaderId::kUnknown;
   const uint8_t id = kTable.ids[SlotOf(name, kTable.multiplier)];
-  const std::string_view known = kNames[id];
-  const bool same =
-      absl::EqualsIgnoreCase({known.data(), known.size()}, {name.data(), name.size()});
-  return same ? static_cast<HeaderId>(id) : HeaderId::kUnknown;
+  return SameText(kNames[id], name) ? static_cast<HeaderId>(id) : HeaderId::kUnknown;
+}
+
+NameUse UseOf(HeaderId id, std::string_view name) {
+  const auto is_plain = [](char c) { return kPlainNameChars[static_cast<uint8_t>(c)]; };
+  if (id != HeaderId::kUnknown || std::all_of(name.begin(), name.end(), is_plain)) {
+    return NameUse::kTake;
+  }
+  std::array<char, 32> plain;
+  static_assert(kLongestName <= plain.size());
+  if (name.size() > plain.size()) return NameUse::kDrop;
+  std::transform(name.begin(), name.end(), plain.begin(),
+                 [&](char c) { return is_plain(c) ? c : '-'; });
+  const HeaderId meant = HeaderIdOf({plain.data(), name.size()});
+  return meant == HeaderId::kUnknown ? NameUse::kDrop : NameUse::kRefuse;
 }
 
 std::string_view NameOf(HeaderId id) {

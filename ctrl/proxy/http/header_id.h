@@ -68,6 +68,16 @@ HeaderId HeaderIdOf(std::string_view name);
 // As RFCs write it; empty of kUnknown.
 std::string_view NameOf(HeaderId id);
 
+// Names of a client's fields with other characters than letters, digits and '-': CGI and its like
+// write all of those as '_', and take X_Forwarded_For for what the edge sets.
+enum class NameUse : uint8_t {
+  kTake,
+  kDrop,
+  kRefuse,  // stands for a known name
+};
+// `id`: of the name, which is a token.
+NameUse UseOf(HeaderId id, std::string_view name);
+
 // What never goes on as a field: it belongs to one connection (RFC 9110 section 7.6.1), or is
 // written from what it was read into (Host, framing), or is answered here (Expect), or is `Proxy`,
 // which CGI would make HTTP_PROXY.

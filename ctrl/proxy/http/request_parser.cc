@@ -1,7 +1,7 @@
 #include "ctrl/proxy/http/request_parser.h"
 
 #include <algorithm>
-#include <array>
+#include <string>
 
 #include "ctrl/proxy/http/grammar.h"
 
@@ -10,20 +10,6 @@ namespace {
 
 bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && SameText(text.substr(0, prefix.size()), prefix);
-}
-
-bool IsPlain(std::string_view name) {
-  return std::all_of(name.begin(), name.end(),
-                     [](char c) { return kPlainNameChars[static_cast<uint8_t>(c)]; });
-}
-
-// X_Forwarded_For, Content.Length: what CGI makes of them is what it makes of the field itself.
-bool IsAlias(std::string_view name) {
-  std::array<char, 32> plain;
-  if (name.size() > plain.size()) return false;
-  std::transform(name.begin(), name.end(), plain.begin(),
-                 [](char c) { return kPlainNameChars[static_cast<uint8_t>(c)] ? c : '-'; });
-  return HeaderIdOf({plain.data(), name.size()}) != HeaderId::kUnknown;
 }
 
 // RFC 6455 section 4.2.1. With a body, what is behind the head could be read in two ways.
@@ -170,9 +156,9 @@ Refusal RequestParser::Finish(RequestHead& head) {
   if (refusal != Refusal::kNone) return refusal;
   bool has_alias = false;
   head.RemoveIf([&](const RequestHead::Entry& entry) {
-    if (entry.id != HeaderId::kUnknown || IsPlain(head.Text(entry.name))) return false;
-    has_alias = has_alias || IsAlias(head.Text(entry.name));
-    return true;
+    const NameUse use = UseOf(entry.id, head.Text(entry.name));
+    has_alias = has_alias || use == NameUse::kRefuse;
+    return use != NameUse::kTake;
   });
   if (has_alias) return Refusal::kAlias;
   ConnectionOptions options;

@@ -117,8 +117,7 @@ ChunkHeader MakeChunkHeader(uint64_t chunk_bytes) {
   ChunkHeader header;
   char* const begin = header.bytes.data();
   char* const end = std::to_chars(begin, begin + 16, chunk_bytes, 16).ptr;
-  memcpy(end, "\r\n", 2);
-  header.size = static_cast<size_t>(end + 2 - begin);
+  header.size = static_cast<size_t>(end - begin) + kChunkEnd.copy(end, kChunkEnd.size());
   return header;
 }
 

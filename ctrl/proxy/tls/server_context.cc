@@ -20,7 +20,7 @@ constexpr unsigned char kSessionContext[] = "bridgehead";
 
 }  // namespace
 
-ServerContext::ServerContext(const config::ListenerTls& settings, Protocols protocols,
+ServerContext::ServerContext(const config::ListenerTls& settings, const Protocols& protocols,
                              std::shared_ptr<TicketKeys> tickets)
     : settings_(settings), tickets_(std::move(tickets)) {
   for (const std::string& protocol : protocols) {
@@ -30,9 +30,10 @@ ServerContext::ServerContext(const config::ListenerTls& settings, Protocols prot
 }
 
 absl::StatusOr<std::shared_ptr<const ServerContext>> ServerContext::Create(
-    const config::ListenerTls& settings, Protocols protocols, std::shared_ptr<TicketKeys> tickets) {
+    const config::ListenerTls& settings, const Protocols& protocols,
+    std::shared_ptr<TicketKeys> tickets) {
   std::shared_ptr<ServerContext> context(
-      new ServerContext(settings, std::move(protocols), std::move(tickets)));
+      new ServerContext(settings, protocols, std::move(tickets)));
   for (const config::Certificate& files : settings.certificates) {
     auto loaded = LoadCertificate(files);
     if (!loaded.ok()) return loaded.status();

@@ -28,7 +28,7 @@ class ServerContext {
 
   // Reads the files. `tickets`: none without tickets. Error: InvalidArgument, naming the file.
   static absl::StatusOr<std::shared_ptr<const ServerContext>> Create(
-      const config::ListenerTls& settings, Protocols protocols,
+      const config::ListenerTls& settings, const Protocols& protocols,
       std::shared_ptr<TicketKeys> tickets);
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
@@ -40,7 +40,7 @@ class ServerContext {
   std::vector<std::string> warnings() const;
 
  private:
-  ServerContext(const config::ListenerTls& settings, Protocols protocols,
+  ServerContext(const config::ListenerTls& settings, const Protocols& protocols,
                 std::shared_ptr<TicketKeys> tickets);
 
   absl::Status Build();

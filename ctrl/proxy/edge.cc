@@ -1,0 +1,123 @@
+#include "ctrl/proxy/edge.h"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+
+namespace bridgehead::proxy {
+namespace {
+
+// For passwords and token files: a hash takes tenths of a second on purpose.
+constexpr size_t kCheckThreads = 2;
+constexpr size_t kMaxWaitingChecks = 256;
+constexpr std::chrono::milliseconds kDrainStep{100};
+
+}  // namespace
+
+Edge::~Edge() = default;
+
+std::set<config::Endpoint> Edge::AddressesOf(const Snapshot* snapshot) {
+  std::set<config::Endpoint> addresses;
+  if (snapshot == nullptr) return addresses;
+  for (const config::EdgeListener& listener : snapshot->edge().listeners) {
+    addresses.insert(listener.listen);
+  }
+  return addresses;
+}
+
+absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& warnings) {
+  prepared_.reset();
+  if (current_ && !workers_.empty() && next.cores != current_->edge().cores) {
+    return absl::FailedPreconditionError(
+        fmt::format("edge.cores: got [{}], expected [{}] until bridgehead-ctrl is restarted",
+                    fmt::join(next.cores, ", "), fmt::join(current_->edge().cores, ", ")));
+  }
+  auto snapshot = Snapshot::Build(next, lasting_);
+  if (!snapshot.ok()) return snapshot.status();
+  Prepared prepared{*std::move(snapshot), {}};
+  if (workers_.empty() && !next.cores.empty()) {
+    if (!pool_) pool_ = std::make_unique<WorkerPool>(kCheckThreads, kMaxWaitingChecks);
+    std::vector<std::unique_ptr<Worker>> workers;
+    for (const uint32_t core : next.cores) {
+      auto worker = Worker::Start(core, *pool_);
+      if (!worker.ok()) return worker.status();
+      workers.push_back(*std::move(worker));
+    }
+    workers_ = std::move(workers);
+  }
+  const std::set<config::Endpoint> open = AddressesOf(current_.get());
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    auto sockets = OpenListeningSockets(next.listeners, open);
+    if (!sockets.ok()) return sockets.status();
+    prepared.sockets.push_back(*std::move(sockets));
+  }
+  for (const std::string& warning : prepared.snapshot->warnings()) warnings.push_back(warning);
+  prepared_ = std::move(prepared);
+  return absl::OkStatus();
+}
+
+void Edge::Commit() {
+  if (!prepared_) return;
+  current_ = prepared_->snapshot;
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    workers_[w]->Apply(current_, std::move(prepared_->sockets[w]));
+  }
+  prepared_.reset();
+  // What only an old configuration logged to is closed when its last user has gone.
+  std::erase_if(lasting_.logs, [](const auto& log) { return log.second.use_count() == 1; });
+}
+
+void Edge::Rollback() {
+  prepared_.reset();
+}
+
+void Edge::ReopenLogs() {
+  for (const auto& [path, log] : lasting_.logs) log->Reopen();
+}
+
+size_t Edge::CountSessions() const {
+  size_t count = 0;
+  for (const auto& worker : workers_) {
+    std::promise<size_t> answer;
+    worker->Run([&](Worker& w) { answer.set_value(w.session_count()); });
+    count += answer.get_future().get();
+  }
+  return count;
+}
+
+void Edge::Drain() {
+  if (!current_) return;
+  for (const auto& worker : workers_) worker->Run([](Worker& w) { w.BeginDrain(); });
+  const std::chrono::milliseconds time = current_->edge().drain_time;
+  const size_t begin = CountSessions();
+  const auto began = std::chrono::steady_clock::now();
+  while (CountSessions() > 0) {
+    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - began);
+    if (passed >= time) return;
+    // So that clients do not all come back at once.
+    const double left =
+        1.0 - static_cast<double>(passed.count()) / static_cast<double>(time.count());
+    const auto most = static_cast<size_t>(static_cast<double>(begin) * left) / workers_.size();
+    for (const auto& worker : workers_) {
+      worker->Run([most](Worker& w) { w.CloseUntil(most); });
+    }
+    std::this_thread::sleep_for(kDrainStep);
+  }
+}
+
+std::vector<SessionInfo> Edge::Sessions(size_t most) const {
+  std::vector<SessionInfo> all;
+  for (const auto& worker : workers_) {
+    std::promise<std::vector<SessionInfo>> answer;
+    worker->Run([&](Worker& w) { answer.set_value(w.Describe(most)); });
+    for (SessionInfo& session : answer.get_future().get()) all.push_back(std::move(session));
+  }
+  return all;
+}
+
+}  // namespace bridgehead::proxy

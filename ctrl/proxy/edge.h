@@ -1,0 +1,62 @@
+// The TCP edge as the rest of ctrl sees it: its workers, and the configuration they work by.
+//
+// All methods are for the main thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ctrl/config/edge.h"
+#include "ctrl/proxy/accept/listening_socket.h"
+#include "ctrl/proxy/route/worker_pool.h"
+#include "ctrl/proxy/snapshot.h"
+#include "ctrl/proxy/worker.h"
+
+namespace bridgehead::proxy {
+
+class Edge {
+ public:
+  Edge() = default;
+  ~Edge();
+  Edge(const Edge&) = delete;
+  Edge& operator=(const Edge&) = delete;
+
+  // Makes everything ready for `next` without changing anything: reads its files, opens the sockets
+  // of new addresses. Error: one line that names what cannot be; then all stays as it is. Cores
+  // cannot change once there are some (FailedPrecondition).
+  // `warnings` gets what operators should know: certificates that end soon.
+  absl::Status Prepare(const config::Edge& next, std::vector<std::string>& warnings);
+  // What was prepared counts from now on, or is forgotten. After each successful Prepare.
+  void Commit();
+  void Rollback();
+
+  // Log files are opened anew: they have been moved away.
+  void ReopenLogs();
+  // Takes no new connection, lets requests end, and closes tunnels bit by bit over the
+  // configuration's drain_time. Returns when nothing is left, or the time is over.
+  void Drain();
+
+  // Sessions, at most `most` of each worker.
+  std::vector<SessionInfo> Sessions(size_t most) const;
+
+ private:
+  struct Prepared {
+    std::shared_ptr<const Snapshot> snapshot;
+    std::vector<ListeningSockets> sockets;  // of each worker
+  };
+  static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
+  size_t CountSessions() const;
+
+  Lasting lasting_;
+  std::unique_ptr<WorkerPool> pool_;  // outlives the workers
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::shared_ptr<const Snapshot> current_;
+  std::optional<Prepared> prepared_;
+};
+
+}  // namespace bridgehead::proxy

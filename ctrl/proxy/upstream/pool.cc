@@ -1,0 +1,68 @@
+#include "ctrl/proxy/upstream/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bridgehead::proxy {
+
+Pool::Pool(Loop& loop, size_t servers, uint32_t most)
+    : loop_(loop), most_(most), kept_(servers), sweep_(loop, [this] { Sweep(); }) {}
+
+Pool::~Pool() {
+  for (auto& server : kept_) {
+    for (Kept& kept : server) kept.stream->SetHandler(nullptr);
+  }
+}
+
+std::unique_ptr<Stream> Pool::Take(size_t server) {
+  auto& kept = kept_[server];
+  if (kept.empty()) return nullptr;
+  std::unique_ptr<Stream> stream = std::move(kept.back().stream);
+  kept.pop_back();
+  stream->SetHandler(nullptr);
+  return stream;
+}
+
+void Pool::Put(size_t server, std::unique_ptr<Stream> stream) {
+  auto& kept = kept_[server];
+  stream->SetHandler(this);
+  if (most_ == 0) return loop_.Bury(std::move(stream));
+  if (kept.size() == most_) {
+    loop_.Bury(std::move(kept.front().stream));
+    kept.erase(kept.begin());
+  }
+  kept.push_back({std::move(stream), loop_.now()});
+  if (!sweep_.pending()) sweep_.Set(kIdle);
+}
+
+void Pool::OnReady(Stream& stream) {
+  uint8_t byte;
+  if (stream.Read({&byte, 1}).io == Io::kAgain) return;
+  stream.SetHandler(nullptr);
+  for (auto& server : kept_) {
+    const auto found = std::find_if(server.begin(), server.end(),
+                                    [&](const Kept& kept) { return kept.stream.get() == &stream; });
+    if (found == server.end()) continue;
+    loop_.Bury(std::move(found->stream));
+    server.erase(found);
+    return;
+  }
+}
+
+void Pool::Sweep() {
+  bool more = false;
+  for (auto& server : kept_) {
+    const auto young = std::find_if(server.begin(), server.end(), [&](const Kept& kept) {
+      return loop_.now() - kept.since < kIdle;
+    });
+    for (auto old = server.begin(); old != young; ++old) {
+      old->stream->SetHandler(nullptr);
+      loop_.Bury(std::move(old->stream));
+    }
+    server.erase(server.begin(), young);
+    more = more || !server.empty();
+  }
+  if (more) sweep_.Set(kIdle);
+}
+
+}  // namespace bridgehead::proxy

@@ -1,0 +1,48 @@
+// Connections to servers that wait for their next request.
+//
+// A kept connection that becomes readable has been closed by its server, or was sent what nobody
+// asked for: it is dropped. The one used last is used first, so that the others can go.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ctrl/proxy/net/loop.h"
+#include "ctrl/proxy/net/stream.h"
+
+namespace bridgehead::proxy {
+
+class Pool final : private Stream::Handler {
+ public:
+  // Below the 60 s and more that servers keep connections for: who closes first loses no request.
+  static constexpr std::chrono::milliseconds kIdle{50'000};
+
+  // `servers`: how many there are; `most`: kept of each.
+  Pool(Loop& loop, size_t servers, uint32_t most);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // Null: there is none.
+  std::unique_ptr<Stream> Take(size_t server);
+  void Put(size_t server, std::unique_ptr<Stream> stream);
+  size_t size(size_t server) const { return kept_[server].size(); }
+
+ private:
+  struct Kept {
+    std::unique_ptr<Stream> stream;
+    Loop::Clock::time_point since;
+  };
+
+  void OnReady(Stream& stream) override;
+  void Sweep();
+
+  Loop& loop_;
+  const uint32_t most_;
+  std::vector<std::vector<Kept>> kept_;  // of each server, the oldest first
+  Timer sweep_;
+};
+
+}  // namespace bridgehead::proxy

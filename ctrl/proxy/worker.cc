@@ -1,0 +1,162 @@
+#include "ctrl/proxy/worker.h"
+
+#include <utility>
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "ctrl/proxy/http/h1_connection.h"
+#include "ctrl/proxy/l4/tunnel_session.h"
+#include "fmt/format.h"
+#include "relay/api/log.h"
+
+namespace bridgehead::proxy {
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t core, WorkerPool& pool) {
+  auto loop = Loop::Create();
+  if (!loop.ok()) return loop.status();
+  std::unique_ptr<Worker> worker(new Worker(*std::move(loop), core, pool));
+  worker->thread_ = std::thread([w = worker.get()] { w->Main(); });
+  return worker;
+}
+
+Worker::Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool)
+    : loop_(std::move(loop)), core_(core), pool_(pool), log_(*loop_), listeners_(*loop_, *this) {}
+
+Worker::~Worker() {
+  loop_->Stop();
+  thread_.join();
+  CloseUntil(0);
+}
+
+void Worker::Main() {
+  pthread_setname_np(pthread_self(), fmt::format("edge-{}", core_).c_str());
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(core_, &cores);
+  const int error = pthread_setaffinity_np(pthread_self(), sizeof(cores), &cores);
+  if (error != 0) log::Warn("edge: cannot stay on core {}: {}", core_, strerror(error));
+  loop_->Run();
+}
+
+void Worker::Run(std::function<void(Worker&)> task) {
+  loop_->Post([this, task = std::move(task)] { task(*this); });
+}
+
+void Worker::Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets) {
+  // A task is copied, sockets can not be.
+  auto shared = std::make_shared<ListeningSockets>(std::move(sockets));
+  loop_->Post([this, snapshot = std::move(snapshot), shared]() mutable {
+    Use(std::move(snapshot), std::move(*shared));
+  });
+}
+
+void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets) {
+  snapshot_ = std::move(snapshot);
+  sites_.clear();
+  const auto post = [loop = loop_.get()](std::function<void()> task) {
+    loop->Post(std::move(task));
+  };
+  for (const config::EdgeListener& listener : snapshot_->edge().listeners) {
+    const ListenerPlan* plan = snapshot_->PlanOf(listener);
+    if (plan->site) {
+      sites_[listener.listen] = std::make_shared<LoopSite>(plan->site, pool_, post);
+    }
+  }
+  MakeGroups();
+  log_.SetFields(snapshot_->edge().access_log.fields);
+  // Whoever has a listener keeps the whole snapshot.
+  listeners_.Apply(std::shared_ptr<const config::Edge>(snapshot_, &snapshot_->edge()),
+                   std::move(sockets));
+}
+
+// Upstreams that have not changed keep their connections, and what is known of their servers.
+void Worker::MakeGroups() {
+  auto before = std::exchange(groups_, {});
+  for (const config::Upstream& upstream : snapshot_->edge().upstreams) {
+    const auto old = before.find(upstream.name);
+    if (old != before.end() && old->second->settings() == upstream) {
+      old->second->SetTls(snapshot_->TlsOf(upstream.name));
+      groups_[upstream.name] = old->second;
+    } else {
+      groups_[upstream.name] =
+          std::make_shared<Group>(*loop_, upstream, snapshot_->TlsOf(upstream.name));
+    }
+  }
+}
+
+void Worker::OnConnection(AcceptedConnection connection) {
+  const ListenerPlan* plan = snapshot_->PlanOf(*connection.listener);
+  if (plan == nullptr) return;  // its listener went while it was looked at
+  auto arrival =
+      std::make_unique<Arrival>(static_cast<Arrival::Owner&>(*this), std::move(connection),
+                                plan->tls, plan->site ? nullptr : snapshot_->log());
+  Arrival& started = *arrival;
+  sessions_.Add(std::move(arrival));
+  started.Start();
+}
+
+void Worker::OnRefused(const config::EdgeListener&, const SocketAddress&, AcceptRefusal) {}
+
+std::shared_ptr<Group> Worker::FindGroup(std::string_view upstream) {
+  const auto found = groups_.find(upstream);
+  return found == groups_.end() ? nullptr : found->second;
+}
+
+void Worker::Log(const AccessRecord& record) {
+  log_.Write(record);
+}
+
+void Worker::Ended(Session& session) {
+  loop_->Bury(sessions_.Take(session));
+}
+
+std::shared_ptr<LoopSite> Worker::SiteOf(const config::EdgeListener& listener) {
+  const auto found = sites_.find(listener.listen);
+  return found == sites_.end() ? nullptr : found->second;
+}
+
+void Worker::StartTunnel(Session& session, const ClientInfo& client, std::unique_ptr<Stream> stream,
+                         std::string_view to_server, std::string_view head, TunnelPlan plan) {
+  const char* kind = head.empty() ? "tcp" : "websocket";
+  auto tunnel = std::make_unique<TunnelSession>(static_cast<SessionOwner&>(*this), kind, client,
+                                                std::move(stream), std::move(plan));
+  TunnelSession& started = *tunnel;
+  sessions_.Add(std::move(tunnel));
+  started.Start(to_server, head);
+  Ended(session);
+}
+
+void Worker::StartHttp(Session& session, ClientInfo client, std::unique_ptr<Stream> stream,
+                       std::string_view) {
+  auto connection = std::make_unique<H1Connection>(static_cast<HttpService&>(*this),
+                                                   std::move(stream), std::move(client));
+  H1Connection& started = *connection;
+  sessions_.Add(std::move(connection));
+  if (draining_) started.BeginDrain();
+  started.Start();
+  Ended(session);
+}
+
+void Worker::BeginDrain() {
+  draining_ = true;
+  config::Edge nothing;
+  listeners_.Apply(std::make_shared<const config::Edge>(nothing), {});
+  sessions_.ForEach([](Session& session) { session.BeginDrain(); });
+}
+
+std::vector<SessionInfo> Worker::Describe(size_t most) {
+  std::vector<SessionInfo> all;
+  sessions_.ForEach([&](Session& session) {
+    if (all.size() < most) all.push_back(session.Describe());
+  });
+  return all;
+}
+
+void Worker::CloseUntil(size_t left) {
+  sessions_.ForEach([&](Session& session) {
+    if (sessions_.size() > left) session.Close();
+  });
+}
+
+}  // namespace bridgehead::proxy

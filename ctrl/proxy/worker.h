@@ -1,0 +1,81 @@
+// One core of the edge: a thread with an event loop, and all that lives on it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ctrl/proxy/accept/listener_set.h"
+#include "ctrl/proxy/arrival.h"
+#include "ctrl/proxy/log/access_log.h"
+#include "ctrl/proxy/snapshot.h"
+
+namespace bridgehead::proxy {
+
+class Worker final : private ListenerSet::Taker, private Arrival::Owner {
+ public:
+  // Starts the thread, on core `core`. `pool` must outlive it. Error: no event loop can be made.
+  static absl::StatusOr<std::unique_ptr<Worker>> Start(uint32_t core, WorkerPool& pool);
+  // Closes what is still open.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // From any thread. New connections and requests go by `snapshot` from soon on. `sockets`: of the
+  // addresses that the snapshot before did not have.
+  void Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
+  // From any thread: runs `task` on the worker's thread.
+  void Run(std::function<void(Worker&)> task);
+
+  // On the worker's thread:
+  // Takes no connection any more, and closes those that can be without loss.
+  void BeginDrain();
+  std::vector<SessionInfo> Describe(size_t most);
+  size_t session_count() const { return sessions_.size(); }
+  // Closes sessions until `left` are left.
+  void CloseUntil(size_t left);
+
+ private:
+  Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);
+  void Main();
+  void Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
+  void MakeGroups();
+  void Begin(std::unique_ptr<Session> session);
+
+  // ListenerSet::Taker
+  void OnConnection(AcceptedConnection connection) override;
+  void OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
+                 AcceptRefusal refusal) override;
+  // SessionOwner
+  Loop& loop() override { return *loop_; }
+  std::shared_ptr<Group> FindGroup(std::string_view upstream) override;
+  void Log(const AccessRecord& record) override;
+  void Ended(Session& session) override;
+  // HttpService
+  std::shared_ptr<LoopSite> SiteOf(const config::EdgeListener& listener) override;
+  RateTable& rates() override { return rates_; }
+  void StartTunnel(Session& session, const ClientInfo& client, std::unique_ptr<Stream> stream,
+                   std::string_view to_server, std::string_view head, TunnelPlan plan) override;
+  // Arrival::Owner
+  void StartHttp(Session& session, ClientInfo client, std::unique_ptr<Stream> stream,
+                 std::string_view protocol) override;
+
+  const std::unique_ptr<Loop> loop_;
+  const uint32_t core_;
+  WorkerPool& pool_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::map<config::Endpoint, std::shared_ptr<LoopSite>> sites_;
+  std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
+  AccessLog log_;
+  RateTable rates_;
+  ListenerSet listeners_;
+  SessionList sessions_;
+  bool draining_ = false;
+  std::thread thread_;
+};
+
+}  // namespace bridgehead::proxy
