@@ -26,6 +26,7 @@ using Progress = HelloProgress;
 constexpr uint16_t kAlpn = 16, kVersions = 43;
 
 struct Read {
+  std::vector<uint8_t> bytes, scratch;  // what the hello shows
   HelloResult result;
   ClientHello hello;
   std::vector<std::string> alpn;
@@ -33,9 +34,9 @@ struct Read {
 
 Read Parse(std::string_view bytes) {
   Read read;
-  std::vector<uint8_t> exact(bytes.begin(), bytes.end());
-  std::vector<uint8_t> scratch(kMaxClientHelloBytes);
-  read.result = ParseClientHello(exact, scratch, read.hello);
+  read.bytes.assign(bytes.begin(), bytes.end());
+  read.scratch.resize(kMaxClientHelloBytes);
+  read.result = ParseClientHello(read.bytes, read.scratch, read.hello);
   read.hello.alpn.ForEach([&](std::string_view name) { read.alpn.emplace_back(name); });
   return read;
 }
