@@ -60,7 +60,9 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
   for (const config::EdgeListener& listener : snapshot_->edge().listeners) {
     const ListenerPlan* plan = snapshot_->PlanOf(listener);
     if (plan->site) {
-      sites_[listener.listen] = std::make_shared<LoopSite>(plan->site, pool_, post);
+      // A site refers to its snapshot's configuration: whoever has it keeps that too.
+      std::shared_ptr<const Site> site(snapshot_, plan->site.get());
+      sites_[listener.listen] = std::make_shared<LoopSite>(std::move(site), pool_, post);
     }
   }
   MakeGroups();

@@ -143,17 +143,19 @@ TEST_F(ProxyDeferred, TheOldestIsForgottenFirst) {
 }
 
 TEST_F(ProxyDeferred, WhoeverIsGoneIsNotTold) {
-  std::promise<void> go;
+  std::promise<void> begun, go;
   {
     WorkerPool pool(1, 8);
     {
       DeferredCheck check(pool, post(), 5s);
-      const auto question = [gate = go.get_future().share()] {
+      const auto question = [&begun, gate = go.get_future().share()] {
+        begun.set_value();
         gate.wait();
         return true;
       };
       EXPECT_EQ(check.Ask("x", kStart, question, done()), Answer::kLater);
     }
+    begun.get_future().wait();  // or the pool would end without
     go.set_value();
   }
   ASSERT_EQ(posted_.size(), 1u);

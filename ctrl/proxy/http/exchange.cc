@@ -337,6 +337,10 @@ void Exchange::SetTimer() {
 }
 
 void Exchange::OnTime() {
+  if (state_ == State::kSendingFile) {
+    Over();
+    return down_.Abort();
+  }
   if (head_done_ && !down_.WantsBody()) return Fail(408, "client does not take the response");
   if (up_waits_ && up_.empty()) return Fail(408, "client does not send its body");
   Fail(504, "upstream does not answer in time");

@@ -113,7 +113,10 @@ void Exchange::SendFile(const config::FilesAction& action) {
 
 void Exchange::PumpFile() {
   for (int reads = 0; file_.HasContent(); ++reads) {
-    if (!down_.WantsBody()) return;
+    if (!down_.WantsBody()) {
+      timer_.Set(client_.listener->body_timeout);
+      return;
+    }
     if (reads == kReadsPerTurn) return down_.Again();
     const std::span<const uint8_t> piece = file_.Read(service_.loop().scratch());
     if (piece.empty()) {
