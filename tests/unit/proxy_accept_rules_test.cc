@@ -9,7 +9,6 @@
 
 #include "ctrl/proxy/accept/pass_rules.h"
 #include "ctrl/proxy/accept/refusal.h"
-#include "ctrl/proxy/accept/source_access.h"
 #include "ctrl/proxy/accept/source_limits.h"
 
 namespace bridgehead::proxy {
@@ -101,20 +100,6 @@ TEST(ProxyPassRules, AllThatIsSetMustMatch) {
   // A name is one of TLS.
   EXPECT_EQ(Decide({Rule(Protocol::kOther, {"turn.example.org"})}, SpeaksTls::kUnknown), -1);
   EXPECT_EQ(Decide({Rule(Protocol::kAny, {"turn.example.org"})}, SpeaksTls::kNo), -1);
-}
-
-TEST(ProxySourceAccess, TheLongestPrefixDecides) {
-  EXPECT_TRUE(IsAllowed({}, At("192.0.2.1")));
-  const config::SourceAccess deny{{}, {Net("192.0.2.0/24")}};
-  EXPECT_FALSE(IsAllowed(deny, At("192.0.2.1")));
-  EXPECT_TRUE(IsAllowed(deny, At("198.51.100.1")));
-  const config::SourceAccess both{{Net("192.0.2.0/24"), Net("2001:db8::/32")},
-                                  {Net("192.0.2.128/25"), Net("192.0.2.0/24")}};
-  EXPECT_FALSE(IsAllowed(both, At("192.0.2.1")));  // as long: denied
-  EXPECT_FALSE(IsAllowed(both, At("192.0.2.200")));
-  EXPECT_TRUE(IsAllowed(both, At("2001:db8::1")));
-  EXPECT_FALSE(IsAllowed(both, At("198.51.100.1")));
-  EXPECT_TRUE(IsAllowed({{Net("192.0.2.7/32")}, {Net("0.0.0.0/0")}}, At("192.0.2.7")));
 }
 
 class ProxySourceLimits : public testing::Test {

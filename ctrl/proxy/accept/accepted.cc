@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "ctrl/proxy/accept/source_access.h"
-
 namespace bridgehead::proxy {
 
 Admission::Admission(std::shared_ptr<ListenerState> state) : state_(std::move(state)) {
@@ -19,9 +17,8 @@ Admission::~Admission() {
   if (slot_ != SourceLimits::kNoSlot) state_->sources.Release(slot_);
 }
 
-AcceptRefusal Admission::Admit(const config::EdgeListener& listener, const config::Address& client,
-                               SourceLimits::Clock::time_point now) {
-  if (!IsAllowed(listener.access, client)) return AcceptRefusal::kAccessDenied;
+AcceptRefusal Admission::Admit(const config::Address& client, SourceLimits::Clock::time_point now) {
+  if (!state_->access.Allows(client)) return AcceptRefusal::kAccessDenied;
   const SourceLimits::Admission admission = state_->sources.Admit(client, now);
   slot_ = admission.slot;
   return admission.refusal;

@@ -9,6 +9,7 @@
 #include "ctrl/proxy/accept/refusal.h"
 #include "ctrl/proxy/accept/source_limits.h"
 #include "ctrl/proxy/net/tcp_stream.h"
+#include "ctrl/proxy/route/source_list.h"
 
 namespace bridgehead::proxy {
 
@@ -16,6 +17,7 @@ namespace bridgehead::proxy {
 // outlive the listener.
 struct ListenerState {
   std::shared_ptr<const config::EdgeListener> config;  // the newest
+  SourceList access;                                   // of it
   AcceptCounters counters;
   SourceLimits sources;
 };
@@ -30,8 +32,7 @@ class Admission {
   ~Admission();
 
   // Whether the client may connect; once, when it is known who it is.
-  AcceptRefusal Admit(const config::EdgeListener& listener, const config::Address& client,
-                      SourceLimits::Clock::time_point now);
+  AcceptRefusal Admit(const config::Address& client, SourceLimits::Clock::time_point now);
   ListenerState& state() const { return *state_; }
 
  private:

@@ -35,6 +35,7 @@ void Listener::Update(std::shared_ptr<const config::EdgeListener> config) {
   socket_.SetFastOpen(config->fast_open);
   state_->sources.Set({config->connections_per_source, config->new_connections_per_source,
                        config->max_connections});
+  state_->access = SourceList(config->access);
   state_->config = std::move(config);
 }
 
@@ -72,7 +73,7 @@ void Listener::OnSocket(int fd, const SocketAddress& peer) {
   Admission admission(state_);
   const bool listed = IsListed(config->accept_proxy_from, peer.address());
   if (!listed) {
-    const AcceptRefusal refusal = admission.Admit(*config, peer.address(), loop_.now());
+    const AcceptRefusal refusal = admission.Admit(peer.address(), loop_.now());
     if (refusal != AcceptRefusal::kNone) return Refuse(fd, peer, refusal);
   }
   owner_.OnAccept({std::make_unique<TcpStream>(loop_, fd, peer, LocalAddressOf(fd)), config,

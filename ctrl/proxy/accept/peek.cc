@@ -85,8 +85,8 @@ bool Peek::TakeProxyHeader(Bytes& bytes) {
     stream.SetPeer(header.source);
     stream.SetLocal(header.destination);
   }
-  const AcceptRefusal refusal = connection_.admission.Admit(
-      *connection_.listener, stream.peer().address(), stream.loop().now());
+  const AcceptRefusal refusal =
+      connection_.admission.Admit(stream.peer().address(), stream.loop().now());
   if (refusal != AcceptRefusal::kNone) End(refusal);
   return refusal == AcceptRefusal::kNone;
 }
