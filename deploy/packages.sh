@@ -23,7 +23,13 @@ TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
 )
-BENCH_PACKAGES=(dpdk dpdk-dev python3)
+# nginx and HAProxy are what the TCP edge is measured beside.
+BENCH_PACKAGES=(
+  dpdk dpdk-dev nginx libnginx-mod-stream haproxy openssl iproute2 util-linux python3
+)
+# Programs of these packages are run in namespaces; as services Debian starts them on every address
+# of the host, at once and at each boot.
+UNWANTED_SERVICES=(janus nginx haproxy)
 
 packages_of() {
   case $1 in
@@ -43,8 +49,19 @@ missing_packages() {
   done
 }
 
+# Runs a command during which no package starts its service: exit code 101 of policy-rc.d says so.
+# A machine that has a policy of its own keeps it.
+without_services() (
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || exit
+  fi
+  "$@"
+)
+
 install_packages() {
-  local missing listed
+  local missing listed service
   command -v dpkg-query >/dev/null || {
     echo "packages.sh: this is not a Debian system; bring the tools named in deploy/packages.sh yourself" >&2
     return 1
@@ -63,15 +80,17 @@ install_packages() {
     echo "packages.sh: apt-get update failed: check the network and /etc/apt/sources.list" >&2
     return 1
   }
-  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" || {
+  without_services "${apt[@]}" install -y --no-install-recommends "${missing[@]}" || {
     echo "packages.sh: apt-get could not install: ${missing[*]}" >&2
     return 1
   }
-  # Debian starts a packaged Janus on every address of the host. Only the one inside the demo's
-  # namespace is wanted, so a Janus that came with this call does not stay on as a service.
-  if [[ " ${missing[*]} " == *" janus "* && -d /run/systemd/system ]]; then
-    systemctl disable --now janus.service
-  fi
+  # Those that came with this call do not start at the next boot either.
+  [[ -d /run/systemd/system ]] || return 0
+  for service in "${UNWANTED_SERVICES[@]}"; do
+    if [[ " ${missing[*]} " == *" $service "* ]]; then
+      systemctl disable --now "$service.service" || return
+    fi
+  done
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
