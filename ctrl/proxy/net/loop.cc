@@ -82,12 +82,6 @@ void Loop::RunPosted() {
   for (const auto& task : tasks) task();
 }
 
-void Loop::Bury(std::shared_ptr<void> object) {
-  // Somebody may bury outside of any event's callback: the next turn comes by itself then.
-  if (graves_.empty()) event_active(&wake_, EV_READ, 0);
-  graves_.push_back(std::move(object));
-}
-
 Timer::Timer(Loop& loop, std::function<void()> callback)
     : loop_(loop), callback_(std::move(callback)) {
   evtimer_assign(&event_, loop.base(), OnTime, this);

@@ -31,7 +31,7 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Until Stop().
+  // Until Stop(), which is for good.
   void Run();
   // From any thread.
   void Stop();
@@ -46,15 +46,15 @@ class Loop {
   // For use within one callback: whoever calls others meanwhile must not rely on its content.
   std::span<uint8_t> scratch() { return scratch_; }
   // Destroys `object` when the running callbacks have returned: for what must not destroy itself.
+  // From callbacks of this loop, or when it has ended.
   template <typename T>
   void Bury(std::unique_ptr<T> object) {
-    Bury(std::shared_ptr<void>(std::move(object)));
+    graves_.push_back(std::shared_ptr<void>(std::move(object)));
   }
   event_base* base() { return base_; }
 
  private:
   explicit Loop(event_base* base) : base_(base), scratch_(kScratchBytes) {}
-  void Bury(std::shared_ptr<void> object);
   void RunPosted();
   void Turn();
 

@@ -15,13 +15,15 @@ TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const Socket
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   // Both directions once and for all: a change of interest would be a system call each.
   event_assign(
-      &event_, loop.base(), fd, EV_READ | EV_WRITE | EV_PERSIST | EV_ET,
-      [](int, short, void* self) {
-        auto* stream = static_cast<TcpStream*>(self);
-        if (stream->handler() != nullptr) stream->handler()->OnReady(*stream);
-      },
-      this);
+      &event_, loop.base(), fd, EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET,
+      [](int, short what, void* self) { static_cast<TcpStream*>(self)->OnEvent(what); }, this);
   event_add(&event_, nullptr);
+}
+
+void TcpStream::OnEvent(short what) {
+  if ((what & (EV_READ | EV_CLOSED)) != 0) drained_ = false;
+  if ((what & EV_CLOSED) != 0) ending_ = true;
+  if (handler() != nullptr) handler()->OnReady(*this);
 }
 
 TcpStream::~TcpStream() {
@@ -30,7 +32,12 @@ TcpStream::~TcpStream() {
 }
 
 IoResult TcpStream::Read(std::span<uint8_t> into) {
-  return Receive(into, 0);
+  if (drained_) return {Io::kAgain};
+  const IoResult got = Receive(into, 0);
+  // Less than there was room for: nothing is left, and what comes is an event of its own. But for
+  // the end, whose event may have been the one that told of these bytes.
+  drained_ = !ending_ && got.io == Io::kOk && got.bytes < into.size();
+  return got;
 }
 
 IoResult TcpStream::Peek(std::span<uint8_t> into) {

@@ -34,12 +34,15 @@ class TcpStream final : public Stream {
   Loop& loop() { return loop_; }
 
  private:
+  void OnEvent(short what);
   IoResult Receive(std::span<uint8_t> into, int flags);
   IoResult Failed();
 
   Loop& loop_;
   const int fd_;
   int errno_ = 0;
+  bool drained_ = false;  // nothing to read until the next event
+  bool ending_ = false;   // the peer has ended its direction; bytes may still be there
   event event_{};
   SocketAddress peer_, local_;
 };

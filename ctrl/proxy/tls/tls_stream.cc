@@ -2,19 +2,20 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <climits>
 #include <cstring>
 #include <utility>
 
 #include <openssl/err.h>
 
+#include "ctrl/proxy/tls/stream_bio.h"
+
 namespace bridgehead::proxy {
 
 TlsStream::TlsStream(std::unique_ptr<TcpStream> tcp, SslPtr ssl)
     : tcp_(std::move(tcp)), ssl_(std::move(ssl)) {
-  // Reads and writes of the socket are OpenSSL's own; tcp_ keeps readiness and the descriptor.
-  SSL_set_fd(ssl_.get(), tcp_->fd());
+  BIO* bio = NewStreamBio(*tcp_);
+  SSL_set_bio(ssl_.get(), bio, bio);
   tcp_->SetHandler(this);
 }
 
@@ -34,7 +35,7 @@ Io TlsStream::Outcome(int result) {
     case SSL_ERROR_ZERO_RETURN:
       return Io::kEnd;
     case SSL_ERROR_SYSCALL:
-      error_ = errno != 0 ? strerror(errno) : "closed without TLS close_notify";
+      error_ = tcp_->error().empty() ? "closed without TLS close_notify" : tcp_->error();
       ERR_clear_error();
       return Io::kError;
     default:
@@ -46,14 +47,12 @@ Io TlsStream::Outcome(int result) {
 Io TlsStream::Handshake() {
   if (established()) return Io::kOk;
   ERR_clear_error();
-  errno = 0;
   const int result = SSL_do_handshake(ssl_.get());
   return result == 1 ? Io::kOk : Outcome(result);
 }
 
 IoResult TlsStream::Read(std::span<uint8_t> into) {
   ERR_clear_error();
-  errno = 0;
   size_t total = 0;
   // A call gives one record's bytes at most.
   while (total < into.size()) {
@@ -73,7 +72,6 @@ IoResult TlsStream::Read(std::span<uint8_t> into) {
 
 IoResult TlsStream::Write(std::span<const iovec> parts) {
   ERR_clear_error();
-  errno = 0;
   while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
   const void* from = parts.front().iov_base;
   size_t size = parts.front().iov_len;
@@ -97,7 +95,6 @@ IoResult TlsStream::Write(std::span<const iovec> parts) {
 
 Io TlsStream::ShutdownWrite() {
   ERR_clear_error();
-  errno = 0;
   const int result = SSL_shutdown(ssl_.get());
   if (result < 0) {
     const Io outcome = Outcome(result);
