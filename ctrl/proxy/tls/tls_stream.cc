@@ -40,6 +40,9 @@ Io TlsStream::Outcome(int result) {
       return Io::kError;
     default:
       error_ = OpensslError("TLS failed");
+      if (const long verified = SSL_get_verify_result(ssl_.get()); verified != X509_V_OK) {
+        error_.append(": ").append(X509_verify_cert_error_string(verified));
+      }
       return Io::kError;
   }
 }
