@@ -25,8 +25,11 @@ std::unique_ptr<Stream> Pool::Take(size_t server) {
 
 void Pool::Put(size_t server, std::unique_ptr<Stream> stream) {
   auto& kept = kept_[server];
+  // An end that came with the response's last bytes is told of once only, and that was before.
+  uint8_t byte;
+  const bool open = most_ > 0 && stream->Read({&byte, 1}).io == Io::kAgain;
+  if (!open) return loop_.Bury(std::move(stream));
   stream->SetHandler(this);
-  if (most_ == 0) return loop_.Bury(std::move(stream));
   if (kept.size() == most_) {
     loop_.Bury(std::move(kept.front().stream));
     kept.erase(kept.begin());
