@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<Loop>> Loop::Create() {
 }
 
 Loop::~Loop() {
-  graves_.clear();
+  Turn();
   if (wake_fd_ >= 0) {
     event_del(&wake_);
     close(wake_fd_);

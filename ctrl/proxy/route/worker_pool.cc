@@ -8,19 +8,20 @@ WorkerPool::WorkerPool(size_t threads, size_t max_waiting) : max_waiting_(max_wa
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
-WorkerPool::~WorkerPool() {
+void WorkerPool::End() {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool WorkerPool::Submit(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() >= max_waiting_) return false;
+    if (ended_ || waiting_.size() >= max_waiting_) return false;
     waiting_.push_back(std::move(task));
   }
   changed_.notify_one();

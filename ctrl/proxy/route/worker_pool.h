@@ -17,10 +17,12 @@ class WorkerPool {
   // the main thread. `max_waiting`: tasks that no thread has begun with.
   WorkerPool(size_t threads, size_t max_waiting);
   // Waits for tasks that have begun; the others are dropped.
-  ~WorkerPool();
+  ~WorkerPool() { End(); }
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
+  // Before what tasks use goes: as the destructor, and no task is taken any more.
+  void End();
   // From any thread. False: too many are waiting, and `task` will not run.
   [[nodiscard]] bool Submit(std::function<void()> task);
 
