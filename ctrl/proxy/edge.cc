@@ -16,9 +16,16 @@ constexpr size_t kCheckThreads = 2;
 constexpr size_t kMaxWaitingChecks = 256;
 constexpr std::chrono::milliseconds kDrainStep{100};
 
+size_t DivideUp(size_t what, size_t by) {
+  return (what + by - 1) / by;
+}
+
 }  // namespace
 
-Edge::~Edge() = default;
+Edge::~Edge() {
+  // What its tasks have found out is told to the workers' loops.
+  if (pool_) pool_->End();
+}
 
 std::set<config::Endpoint> Edge::AddressesOf(const Snapshot* snapshot) {
   std::set<config::Endpoint> addresses;
@@ -79,34 +86,34 @@ void Edge::ReopenLogs() {
   for (const auto& [path, log] : lasting_.logs) log->Reopen();
 }
 
-size_t Edge::CountSessions() const {
-  size_t count = 0;
+size_t Edge::Count(size_t (*count)(Worker&)) const {
+  size_t sum = 0;
   for (const auto& worker : workers_) {
     std::promise<size_t> answer;
-    worker->Run([&](Worker& w) { answer.set_value(w.session_count()); });
-    count += answer.get_future().get();
+    worker->Run([&](Worker& w) { answer.set_value(count(w)); });
+    sum += answer.get_future().get();
   }
-  return count;
+  return sum;
 }
 
 void Edge::Drain() {
   if (!current_) return;
   for (const auto& worker : workers_) worker->Run([](Worker& w) { w.BeginDrain(); });
   const std::chrono::milliseconds time = current_->edge().drain_time;
-  const size_t begin = CountSessions();
+  const size_t tunnels = Count([](Worker& w) { return w.CountTunnels(); });
   const auto began = std::chrono::steady_clock::now();
-  while (CountSessions() > 0) {
+  while (Count([](Worker& w) { return w.session_count(); }) > 0) {
     const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - began);
     if (passed >= time) return;
-    // So that clients do not all come back at once.
-    const double left =
-        1.0 - static_cast<double>(passed.count()) / static_cast<double>(time.count());
-    const auto most = static_cast<size_t>(static_cast<double>(begin) * left) / workers_.size();
+    // So that clients do not all come back at once. The last ones have the whole time.
+    const auto left = static_cast<size_t>((time - passed).count());
+    const size_t most =
+        DivideUp(DivideUp(tunnels * left, static_cast<size_t>(time.count())), workers_.size());
     for (const auto& worker : workers_) {
-      worker->Run([most](Worker& w) { w.CloseUntil(most); });
+      worker->Run([most](Worker& w) { w.CloseTunnelsUntil(most); });
     }
-    std::this_thread::sleep_for(kDrainStep);
+    std::this_thread::sleep_for(std::min(kDrainStep, time - passed));
   }
 }
 

@@ -50,7 +50,7 @@ class Edge {
     std::vector<ListeningSockets> sockets;  // of each worker
   };
   static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
-  size_t CountSessions() const;
+  size_t Count(size_t (*count)(Worker&)) const;
 
   Lasting lasting_;
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers

@@ -26,7 +26,7 @@ Worker::Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool)
 Worker::~Worker() {
   loop_->Stop();
   thread_.join();
-  CloseUntil(0);
+  sessions_.ForEach([](Session& session) { session.Close(); });
 }
 
 void Worker::Main() {
@@ -155,9 +155,18 @@ std::vector<SessionInfo> Worker::Describe(size_t most) {
   return all;
 }
 
-void Worker::CloseUntil(size_t left) {
+size_t Worker::CountTunnels() {
+  size_t count = 0;
+  sessions_.ForEach([&](Session& session) { count += session.is_tunnel() ? 1 : 0; });
+  return count;
+}
+
+void Worker::CloseTunnelsUntil(size_t left) {
+  size_t count = CountTunnels();
   sessions_.ForEach([&](Session& session) {
-    if (sessions_.size() > left) session.Close();
+    if (count <= left || !session.is_tunnel()) return;
+    --count;
+    session.Close();
   });
 }
 

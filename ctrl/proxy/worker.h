@@ -36,8 +36,9 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void BeginDrain();
   std::vector<SessionInfo> Describe(size_t most);
   size_t session_count() const { return sessions_.size(); }
-  // Closes sessions until `left` are left.
-  void CloseUntil(size_t left);
+  size_t CountTunnels();
+  // Closes tunnels until `left` are left.
+  void CloseTunnelsUntil(size_t left);
 
  private:
   Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);

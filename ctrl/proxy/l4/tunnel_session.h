@@ -23,6 +23,7 @@ class TunnelSession final : public Session {
 
   SessionInfo Describe() const override;
   void BeginDrain() override {}
+  bool is_tunnel() const override { return true; }
   void Close() override { tunnel_.Close(); }
 
  private:
