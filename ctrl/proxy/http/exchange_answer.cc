@@ -96,9 +96,11 @@ void Exchange::SendFile(const config::FilesAction& action) {
     return Answer(405, "method is not for files");
   }
   response_.Clear();
-  const std::string_view path =
-      route_->config->match == config::PathMatch::kPrefix ? match_.rest : path_;
-  file_.Open(action.root, path, action.index, path_, head_, response_);
+  if (route_->config->match == config::PathMatch::kPrefix) {
+    file_.Open(action.root, match_.rest, action.index, path_, head_, response_);
+  } else {
+    file_.Open(action.root, "", action.index, "/", head_, response_);  // the one file is the index
+  }
   if (response_.status >= 400 && response_.status != 416) {
     return Answer(response_.status, "no file");
   }
@@ -107,16 +109,14 @@ void Exchange::SendFile(const config::FilesAction& action) {
   }
   if (response_.status == 301 || response_.status == 416) return AnswerPage(response_.status);
   SendAnswerHead(response_.framing, response_.content_length.value_or(0));
+  head_done_ = true;
   state_ = State::kSendingFile;
   PumpFile();
 }
 
 void Exchange::PumpFile() {
   for (int reads = 0; file_.HasContent(); ++reads) {
-    if (!down_.WantsBody()) {
-      timer_.Set(client_.listener->body_timeout);
-      return;
-    }
+    if (!down_.WantsBody()) return timer_.Set(client_.listener->body_timeout);
     if (reads == kReadsPerTurn) return down_.Again();
     const std::span<const uint8_t> piece = file_.Read(service_.loop().scratch());
     if (piece.empty()) {
