@@ -23,7 +23,7 @@ class Downstream {
   virtual bool WantsBody() const = 0;
   // The response's head, once; it goes out with what follows.
   virtual void SendHead(const ResponseHead& head) = 0;
-  // Takes all.
+  // Takes all. Of no bytes: nothing follows soon, and what was sent should leave.
   virtual void SendBody(std::span<const uint8_t> bytes) = 0;
   // Calls the exchange in the next turn of the loop: others have theirs first.
   virtual void Again() = 0;

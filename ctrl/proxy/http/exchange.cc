@@ -170,7 +170,10 @@ bool Exchange::PumpDown() {
     if (head_done_ && !down_.WantsBody()) return true;
     const std::span<uint8_t> scratch = service_.loop().scratch();
     const IoResult got = upstream_->Read(scratch);
-    if (got.io == Io::kAgain) return true;
+    if (got.io == Io::kAgain) {
+      if (head_done_) down_.SendBody({});
+      return true;
+    }
     if (got.io != Io::kOk) return UpstreamEnded(got.io);
     response_begun_ = true;
     std::string_view bytes = Text(scratch.first(got.bytes));
@@ -310,6 +313,7 @@ void Exchange::LeaveUpstream(bool reusable) {
 void Exchange::ClientGone() {
   if (state_ == State::kOver) return;
   if (record_) record_->error = "client has gone";
+  if (dial_) service_.loop().Bury(std::move(dial_));
   LeaveUpstream(false);
   Over();
 }

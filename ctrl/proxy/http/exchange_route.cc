@@ -167,12 +167,14 @@ bool Exchange::Await(DeferredCheck::Answer answer, uint16_t refused, std::string
 }
 
 void Exchange::OnUser(bool yes) {
+  if (state_ != State::kWaiting) return;  // the client has gone in this turn of the loop
   state_ = State::kRouting;
   if (!yes) return Challenge("wrong user or password");
   if (CheckToken()) Act();
 }
 
 void Exchange::OnToken(bool yes) {
+  if (state_ != State::kWaiting) return;
   state_ = State::kRouting;
   if (!yes) return Answer(403, "token is not known");
   Act();

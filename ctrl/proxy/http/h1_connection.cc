@@ -58,7 +58,11 @@ bool H1Connection::ClientIsThere() {
 void H1Connection::Proceed() {
   if (proceeding_) return;
   proceeding_ = true;
+  requests_of_turn_ = 0;
   while (state_ != State::kEnded && Step()) {
+    if (state_ != State::kHead || requests_of_turn_ < kRequestsPerTurn) continue;
+    stream_->Again();
+    break;
   }
   proceeding_ = false;
 }
@@ -71,11 +75,15 @@ bool H1Connection::Step() {
   }
   switch (state_) {
     case State::kHead:
-      return !blocked_ && ReadHead();
+      return ReadHead();
     case State::kExchange:
       if (!exchange_over_) exchange_->OnClientReady();
       if (state_ != State::kExchange || !exchange_over_) return false;
       EndExchange();
+      return true;
+    case State::kSending:
+      if (blocked_) return false;
+      AnswerHasLeft();
       return true;
     case State::kLinger:
       return Discard();
@@ -137,7 +145,13 @@ void H1Connection::StartExchange() {
 
 void H1Connection::EndExchange() {
   service_.loop().Bury(std::move(exchange_));
-  if (!close_) {
+  ++requests_of_turn_;
+  state_ = State::kSending;
+  timer_.Set(client_.listener->body_timeout);
+}
+
+void H1Connection::AnswerHasLeft() {
+  if (!close_ && !draining_) {
     state_ = State::kHead;
     idle_ = false;
     timer_.Set(kBusy);
@@ -193,7 +207,10 @@ void H1Connection::SendHead(const ResponseHead& head) {
 }
 
 void H1Connection::SendBody(std::span<const uint8_t> bytes) {
-  if (bytes.empty() || framing_ == Framing::kNone) return;
+  if (bytes.empty() || framing_ == Framing::kNone) {
+    if (!out_.empty() && !blocked_) Write({});
+    return;
+  }
   if (framing_ != Framing::kChunked) {
     const iovec part = Part(Text(bytes));
     return Write({&part, 1});
@@ -239,7 +256,12 @@ void H1Connection::Write(std::span<const iovec> parts) {
 
 bool H1Connection::Flush() {
   blocked_ = false;
-  if (!out_.empty()) Write({});
+  const size_t before = out_.size();
+  if (before > 0) Write({});
+  // Slow clients get all that they go on taking.
+  if (state_ == State::kSending && out_.size() < before) {
+    timer_.Set(client_.listener->body_timeout);
+  }
   return !failed_;
 }
 
@@ -267,7 +289,6 @@ void H1Connection::BecomeTunnel(TunnelPlan plan) {
 }
 
 bool H1Connection::Discard() {
-  if (blocked_) return false;
   if (lingered_ == 0 && stream_->ShutdownWrite() == Io::kError) {
     End();
     return false;
@@ -305,6 +326,8 @@ void H1Connection::OnTime() {
     exchange_->Refuse(408, "head not whole in time");
     return Proceed();
   }
+  // Half a response must not look whole.
+  if (state_ == State::kSending) stream_->ResetOnClose();
   End();
 }
 

@@ -27,6 +27,9 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   static constexpr std::chrono::milliseconds kLinger{2000};
   static constexpr size_t kLingerBytes = 256 * 1024;
 
+  // Of one client before others have their turn; what an exchange had is freed behind it.
+  static constexpr int kRequestsPerTurn = 16;
+
   // Who has not asked again by then is idle: its memory for heads is given back.
   static constexpr std::chrono::milliseconds kBusy{1000};
 
@@ -44,6 +47,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   enum class State : uint8_t {
     kHead,      // waits for a request, or is amid its head
     kExchange,  // has one
+    kSending,   // has an answer that is whole, and has not left
     kLinger,    // has answered the last one
     kEnded,
   };
@@ -68,6 +72,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   void Refuse(Refusal refusal);
   void StartExchange();
   void EndExchange();
+  void AnswerHasLeft();
   bool Discard();
   void OnTime();
   // Sends what is to be sent. False: the stream has failed.
@@ -88,6 +93,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   Timer timer_;
   const Loop::Clock::time_point began_;
   uint64_t requests_ = 0;
+  int requests_of_turn_ = 0;
   size_t lingered_ = 0;
   HttpVersion version_ = HttpVersion::k11;
   Framing framing_ = Framing::kNone;  // of the response that is being sent
