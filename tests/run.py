@@ -223,6 +223,8 @@ class Runner:
         self.suite("netns (sanitized)", lambda: self.pytest(
             [f"tests/netns/{name}" for name in SANITIZED_NETNS], build, "-m", "not slow",
             environment={**SANITIZER_ENVIRONMENT, "BRIDGEHEAD_MODES": SANITIZED_MODES}))
+        self.suite("edge (sanitized)", lambda: self.pytest(
+            ["tests/edge"], build, environment=SANITIZER_ENVIRONMENT))
 
     def run_all(self):
         options, build = self.options, self.options.build_dir
@@ -235,6 +237,7 @@ class Runner:
             "packets": lambda: self.meson_tests(build, "packets"),
             "bpf": lambda: self.meson_tests(build, "bpf"),
             "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
+            "edge": lambda: self.pytest(["tests/edge"], build, *slow),
             "interop": lambda: self.pytest(["tests/interop"], build),
             "fuzz": self.fuzz,
             "tidy": self.tidy,
@@ -275,8 +278,8 @@ def parse():
     parser.add_argument("--sanitize", action="store_true",
                         help="also build and run with ASan and UBSan (--only sanitize: nothing else)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
-        "format", "consistency", "unit", "packets", "bpf", "netns", "interop", "fuzz",
-        "tidy", "sanitize"],
+        "format", "consistency", "unit", "packets", "bpf", "netns", "edge", "interop",
+        "fuzz", "tidy", "sanitize"],
         help="one suite of: %(choices)s; can be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
                         help="the sanitized build stands beside it (default: build)")

@@ -1,0 +1,189 @@
+"""Reload under load, and the end."""
+
+import threading
+import time
+
+from origin import ok
+from wire import get, upgrade, wait_for
+
+TUNNELS = 200
+
+
+class Busy:
+    """A client that asks again and again on one connection, until it is stopped."""
+
+    def __init__(self, lab):
+        self.client, self.count, self.wrong = lab.client("http"), 0, None
+        self.stopped = False
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            while not self.stopped:
+                response = self.client.ask(get("/"))
+                assert response.status == 200 and response.body == b"origin", response.head
+                self.count += 1
+        except Exception as error:
+            self.wrong = error
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join()
+        self.client.close()
+        assert self.wrong is None, self.wrong
+
+
+def test_reload_cuts_nothing(own_edge, origins):
+    lab = own_edge.start()
+    tunnels = []
+    for _ in range(TUNNELS):
+        tunnels.append(lab.client("http"))
+        assert tunnels[-1].ask(upgrade("/any-ws")).status == 101
+    origins["origin"].script = lambda connection: connection.send(connection.exactly(5))
+    forwarded = lab.client("tcp").send(b"a")
+    wait_for("it", lambda: len(origins["origin"].connections) == TUNNELS + 1)
+    origins["origin"].script = None
+    busy = Busy(lab)
+    seen = busy.count
+    meet = lab.edge["hosts"][0]
+    for number in range(10):
+        meet["routes"] = [route for route in meet["routes"] if route.get("name") != "new"]
+        meet["routes"].append({"name": "new", "exact": f"/new-{number}",
+                               "respond": {"status": 200, "body": f"{number}"}})
+        if number % 3 == 0:  # the upstream itself is another one
+            lab.edge["upstreams"][0]["keepalive"] = 10 + number
+        if number % 4 == 1:  # and the route of the tunnels has gone
+            meet["routes"] = [route for route in meet["routes"] if route.get("path") != "/any-ws"]
+        lab.reload()
+
+        def is_new(number=number):
+            with lab.client("http") as client:
+                return client.ask(get(f"/new-{number}")).body == b"%d" % number
+        wait_for("the new route", is_new)
+    for number, tunnel in enumerate(tunnels):
+        tunnel.send(b"%03d" % number)
+    for number, tunnel in enumerate(tunnels):
+        assert tunnel.exactly(3) == b"%03d" % number
+    assert forwarded.send(b"bcde").exactly(5) == b"abcde"
+    wait_for("more requests", lambda: busy.count > seen + 50)
+    busy.stop()
+    for tunnel in tunnels:
+        tunnel.close()
+    assert lab.stop() == 0
+
+
+def test_listeners_come_and_go(own_edge, origins):
+    lab = own_edge.start()
+    kept = lab.client("http")
+    assert kept.ask(get("/")).status == 200
+    old = lab.edge["listeners"]
+    lab.edge["listeners"] = [one for one in old if one["name"] != "short"]
+    lab.listener("another", hosts=["meet"])
+    lab.reload()
+    wait_for("the new one", lambda: lab.client("another").ask(get("/")).status == 200)
+
+    def is_gone():
+        try:
+            lab.client("short").close()
+            return False
+        except ConnectionRefusedError:
+            return True
+    wait_for("the old one to go", is_gone)
+    assert kept.ask(get("/")).status == 200
+
+
+def test_a_bad_reload_keeps_the_old(own_edge, origins, files):
+    lab = own_edge.start()
+    with lab.client("http") as client:
+        for wrong in ({"upstream": "of no name"}, {"files": {"root": "relative"}},
+                      {"upstream": "origin",
+                       "basic_auth": {"file": str(files / "no such file")}}):
+            lab.edge["hosts"][0]["routes"].append({"exact": "/added", **wrong})
+            assert "hosts[0]" in lab.reload(good=False) or str(files) in lab.log()
+            lab.edge["hosts"][0]["routes"].pop()
+            assert client.ask(get("/added")).body == b"origin"
+        # A port that somebody else has.
+        lab.edge["listeners"].append({"name": "taken", "listen": "127.0.0.1:9001",
+                                      "forward": "origin"})
+        assert "127.0.0.1:9001" in lab.reload(good=False)
+        assert client.ask(get("/")).status == 200
+
+
+def test_certificates_are_reloaded(own_edge, origins, files, client_tls):
+    lab = own_edge.start()
+    old = lab.client("https", tls=client_tls)
+    assert old.ask(get("/")).status == 200
+    for listener in lab.edge["listeners"]:
+        if listener["name"] == "https":
+            listener["tls"] = {"certificates": [{"certificate_file": str(files / "second.pem"),
+                                                 "key_file": str(files / "second.key")}]}
+    lab.reload()
+    with lab.client("https", tls=client_tls, name="second.example") as new:
+        assert new.sock.getpeercert()["subject"] == ((("commonName", "second"),),)
+    assert old.ask(get("/")).status == 200
+    old.close()
+
+
+def test_the_end_lets_requests_end_and_spreads_tunnels(own_edge, origins):
+    lab = own_edge
+    lab.edge["drain_time"] = "3s"
+    lab.start()
+    go = threading.Event()
+
+    def answer(connection, request):
+        if request.get("Upgrade"):
+            return origins["origin"].default_answer(connection, request)
+        assert go.wait(10)
+        return connection.send(ok(b"late"))
+    origins["origin"].answer = answer
+    idle = lab.client("http")
+    assert idle.ask(get("/teapot")).status == 418
+    tunnels = [lab.client("http") for _ in range(20)]
+    for tunnel in tunnels:
+        assert tunnel.ask(upgrade("/any-ws")).status == 101
+    request = lab.client("http").send(get("/late"))
+    wait_for("the request", lambda: b"/late" in origins["origin"].received)
+    begin = time.monotonic()
+    ended = threading.Thread(target=lab.stop)
+    ended.start()
+    idle.assert_closed(1)  # at once
+    ends = []
+    for tunnel in reversed(tunnels):
+        tunnel.sock.settimeout(10)
+    waiting = set(range(20))
+
+    def watch(number):
+        tunnels[number].assert_closed(10)
+        ends.append(time.monotonic() - begin)
+        waiting.discard(number)
+    watchers = [threading.Thread(target=watch, args=(number,)) for number in range(20)]
+    for watcher in watchers:
+        watcher.start()
+    time.sleep(1)
+    assert 5 < len(waiting) < 19, ends
+    go.set()
+    response = request.response()
+    assert response.body == b"late" and response.get("Connection") == "close"
+    for watcher in watchers:
+        watcher.join()
+    ended.join()
+    assert lab.process.returncode == 0
+    # Spread over the time: a third of them in each third, or nearly so.
+    assert len([end for end in ends if end < 1]) >= 3, ends
+    assert len([end for end in ends if end > 1.8]) >= 3, ends
+    assert max(ends) < 4
+
+
+def test_the_end_does_not_wait_for_ever(own_edge, origins):
+    lab = own_edge.start()  # with a second to drain
+    origins["origin"].script = lambda connection: connection.drain()
+    client = lab.client("http").send(get("/"))
+    checked = lab.client("http").send(get("/private", "meet.example",
+                                          "Authorization: Basic YWxpY2U6eA=="))
+    wait_for("the request", lambda: origins["origin"].received)
+    begin = time.monotonic()
+    assert lab.stop() == 0
+    assert 0.8 < time.monotonic() - begin < 3
+    client.assert_closed()
+    checked.close()
