@@ -85,10 +85,10 @@ class App {
   Signal term_, interrupt_, hangup_;
   admin::CounterSource counters_;
   admin::StatusBoard board_;
-  admin::AdminPages pages_{counters_, board_};
+  proxy::Edge edge_;
+  admin::AdminPages pages_{counters_, board_, [this] { return edge_.Totals(); }};
   std::optional<config::Endpoint> admin_listen_, next_admin_listen_;
   std::unique_ptr<admin::AdminServer> admin_, next_admin_;
-  proxy::Edge edge_;
   std::unique_ptr<mirror::Mirror> mirror_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Controller> controller_;

@@ -84,8 +84,8 @@ timeval ToTimeval(std::chrono::milliseconds time) {
 
 }  // namespace
 
-AdminPages::AdminPages(CounterSource& counters, const StatusBoard& board)
-    : counters_(counters), board_(board), metrics_(counters, board) {}
+AdminPages::AdminPages(CounterSource& counters, const StatusBoard& board, EdgeSource edge)
+    : counters_(counters), board_(board), metrics_(counters, board, std::move(edge)) {}
 
 Answer AdminPages::Get(const std::string& path) const {
   if (path == "/metrics") {

@@ -41,8 +41,8 @@ struct Answer {
 // What to say to a request, without any I/O of its own but reading counters.
 class AdminPages {
  public:
-  // Both outlive this.
-  AdminPages(CounterSource& counters, const StatusBoard& board);
+  // As of Metrics.
+  AdminPages(CounterSource& counters, const StatusBoard& board, EdgeSource edge = nullptr);
   Answer Get(const std::string& path) const;
 
  private:

@@ -5,45 +5,14 @@
 
 #include <prometheus/text_serializer.h>
 
+#include "ctrl/admin/edge_metrics.h"
+#include "ctrl/admin/metric_family.h"
 #include "ctrl/health/state.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 
 namespace bridgehead::admin {
 namespace {
-
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-using Families = std::vector<MetricFamily>;
-
-// One family in the making.
-class Family {
- public:
-  Family(Families& families, MetricType type, const std::string& name, const std::string& help)
-      : families_(families), index_(families.size()) {
-    MetricFamily& family = families.emplace_back();
-    family.name = "bridgehead_" + name;
-    family.help = help;
-    family.type = type;
-  }
-  Family& Add(Labels labels, double value) {
-    MetricFamily& family = families_[index_];
-    ClientMetric& metric = family.metric.emplace_back();
-    metric.label = std::move(labels);
-    (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-    return *this;
-  }
-
- private:
-  Families& families_;  // where others begin while this one is in the making
-  const size_t index_;
-};
-
-double Number(uint64_t value) {
-  return static_cast<double>(value);
-}
 
 template <typename Item>
 struct Series {
@@ -52,9 +21,6 @@ struct Series {
   const char* help;
   uint64_t Item::*field;
 };
-
-constexpr MetricType kCounter = MetricType::Counter;
-constexpr MetricType kGauge = MetricType::Gauge;
 
 void AddCtrl(Families& families, const api::CtrlStatus& status) {
   auto gauge = [&](const char* name, const char* help, double value) {
@@ -302,7 +268,9 @@ std::vector<MetricFamily> Metrics::Collect() const {
   absl::StatusOr<CounterTotals> totals = counters_.Read();
   std::optional<CounterTotals> found;
   if (totals.ok()) found = *std::move(totals);
-  return MetricFamilies(found, board_.Get());
+  Families families = MetricFamilies(found, board_.Get());
+  if (edge_) AddEdgeFamilies(families, edge_());
+  return families;
 }
 
 std::string Metrics::Text() const {

@@ -10,7 +10,7 @@ Arrival::Arrival(Owner& owner, AcceptedConnection connection,
       tls_context_(std::move(tls)),
       pass_to_(connection.rule != nullptr ? connection.rule->upstream : std::string()),
       tcp_(std::move(connection.stream)),
-      timer_(owner.loop(), [this] { Fail("no TLS handshake in time"); }),
+      timer_(owner.loop(), [this] { FailHandshake("no TLS handshake in time"); }),
       began_(owner.loop().now()) {
   client_.peer = tcp_->peer();
   client_.local = tcp_->local();
@@ -54,8 +54,10 @@ void Arrival::OnReady(Stream&) {
 void Arrival::Handshake() {
   const Io shaken = tls_->Handshake();
   if (shaken == Io::kAgain) return;
-  if (shaken != Io::kOk) return Fail("TLS handshake: " + tls_->error());
+  if (shaken != Io::kOk) return FailHandshake("TLS handshake: " + tls_->error());
   timer_.Cancel();
+  ListenerCounters& counters = client_.admission->state().more;
+  (SSL_session_reused(tls_->ssl()) == 1 ? counters.tls_resumed : counters.tls_full).Add(1);
   client_.tls = true;
   client_.tls_version = SSL_get_version(tls_->ssl());
   if (const char* name = SSL_get_servername(tls_->ssl(), TLSEXT_NAMETYPE_host_name)) {
@@ -115,6 +117,11 @@ void Arrival::OnDialed(Dial::Result result) {
   }
   stream->SetHandler(nullptr);
   owner_.StartTunnel(*this, client_, std::move(stream), {}, {}, std::move(plan));
+}
+
+void Arrival::FailHandshake(std::string why) {
+  client_.admission->state().more.tls_failed.Add(1);
+  Fail(std::move(why));
 }
 
 void Arrival::Fail(std::string why) {

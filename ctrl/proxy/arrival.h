@@ -42,6 +42,7 @@ class Arrival final : public Session, private Stream::Handler {
   void Go();
   void Forward(const std::string& upstream);
   void OnDialed(Dial::Result result);
+  void FailHandshake(std::string why);
   void Fail(std::string why);
   void End();
   Stream* stream() const;

@@ -55,6 +55,8 @@ absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& w
       workers.push_back(*std::move(worker));
     }
     workers_ = std::move(workers);
+    const std::lock_guard lock(counted_mutex_);
+    for (const auto& worker : workers_) counted_.push_back(&worker->counters());
   }
   const std::set<config::Endpoint> open = AddressesOf(current_.get());
   for (size_t w = 0; w < workers_.size(); ++w) {
@@ -115,6 +117,14 @@ void Edge::Drain() {
     }
     std::this_thread::sleep_for(std::min(kDrainStep, time - passed));
   }
+}
+
+EdgeTotals Edge::Totals() const {
+  EdgeTotals totals;
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(counted_mutex_);
+  for (const EdgeCounters* counters : counted_) counters->AddTo(totals, now);
+  return totals;
 }
 
 std::vector<SessionInfo> Edge::Sessions(size_t most) const {

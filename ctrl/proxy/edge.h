@@ -1,10 +1,11 @@
 // The TCP edge as the rest of ctrl sees it: its workers, and the configuration they work by.
 //
-// All methods are for the main thread.
+// All methods are for the main thread, but for Totals.
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -15,6 +16,7 @@
 #include "ctrl/proxy/accept/listening_socket.h"
 #include "ctrl/proxy/route/worker_pool.h"
 #include "ctrl/proxy/snapshot.h"
+#include "ctrl/proxy/stats/totals.h"
 #include "ctrl/proxy/worker.h"
 
 namespace bridgehead::proxy {
@@ -41,6 +43,9 @@ class Edge {
   // configuration's drain_time. Returns when nothing is left, or the time is over.
   void Drain();
 
+  // What all workers have counted. From any thread.
+  EdgeTotals Totals() const;
+
   // Sessions, at most `most` of each worker.
   std::vector<SessionInfo> Sessions(size_t most) const;
 
@@ -55,6 +60,8 @@ class Edge {
   Lasting lasting_;
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers
   std::vector<std::unique_ptr<Worker>> workers_;
+  mutable std::mutex counted_mutex_;
+  std::vector<const EdgeCounters*> counted_;  // of workers_, for other threads
   std::shared_ptr<const Snapshot> current_;
   std::optional<Prepared> prepared_;
 };

@@ -21,7 +21,13 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t core, WorkerPool&
 }
 
 Worker::Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool)
-    : loop_(std::move(loop)), core_(core), pool_(pool), log_(*loop_), listeners_(*loop_, *this) {}
+    : loop_(std::move(loop)),
+      core_(core),
+      pool_(pool),
+      log_(*loop_),
+      refusals_([](const std::string& line) { log::Info("{}", line); }),
+      refusals_window_(*loop_, [this] { refusals_.EndWindow(); }),
+      listeners_(*loop_, *this) {}
 
 Worker::~Worker() {
   loop_->Stop();
@@ -62,7 +68,7 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
     if (plan->site) {
       // A site refers to its snapshot's configuration: whoever has it keeps that too.
       std::shared_ptr<const Site> site(snapshot_, plan->site.get());
-      sites_[listener.listen] = std::make_shared<LoopSite>(std::move(site), pool_, post);
+      sites_[listener.listen] = std::make_shared<LoopSite>(std::move(site), pool_, post, counters_);
     }
   }
   MakeGroups();
@@ -70,6 +76,10 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
   // Whoever has a listener keeps the whole snapshot.
   listeners_.Apply(std::shared_ptr<const config::Edge>(snapshot_, &snapshot_->edge()),
                    std::move(sockets));
+  for (const config::EdgeListener& listener : snapshot_->edge().listeners) {
+    counters_.AddListener(listener.name, listeners_.state(listener.listen));
+  }
+  counters_.Forget(snapshot_->edge());
 }
 
 // Upstreams that have not changed keep their connections, and what is known of their servers.
@@ -81,8 +91,12 @@ void Worker::MakeGroups() {
       old->second->SetTls(snapshot_->TlsOf(upstream.name));
       groups_[upstream.name] = old->second;
     } else {
+      Balancer::Counters counters;
+      for (const config::UpstreamServer& server : upstream.servers) {
+        counters.push_back(counters_.Server(upstream.name, server.name));
+      }
       groups_[upstream.name] =
-          std::make_shared<Group>(*loop_, upstream, snapshot_->TlsOf(upstream.name));
+          std::make_shared<Group>(*loop_, upstream, snapshot_->TlsOf(upstream.name), counters);
     }
   }
 }
@@ -98,7 +112,12 @@ void Worker::OnConnection(AcceptedConnection connection) {
   started.Start();
 }
 
-void Worker::OnRefused(const config::EdgeListener&, const SocketAddress&, AcceptRefusal) {}
+void Worker::OnRefused(const config::EdgeListener& listener, const SocketAddress& client,
+                       AcceptRefusal refusal) {
+  if (refusals_.Note(listener.name, client, refusal)) {
+    refusals_window_.Set(AcceptRefusalLog::kWindow);
+  }
+}
 
 std::shared_ptr<Group> Worker::FindGroup(std::string_view upstream) {
   const auto found = groups_.find(upstream);

@@ -10,9 +10,11 @@
 
 #include "absl/status/statusor.h"
 #include "ctrl/proxy/accept/listener_set.h"
+#include "ctrl/proxy/accept/refusal_log.h"
 #include "ctrl/proxy/arrival.h"
 #include "ctrl/proxy/log/access_log.h"
 #include "ctrl/proxy/snapshot.h"
+#include "ctrl/proxy/stats/edge_counters.h"
 
 namespace bridgehead::proxy {
 
@@ -30,6 +32,9 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
   // From any thread: runs `task` on the worker's thread.
   void Run(std::function<void(Worker&)> task);
+
+  // Any thread may read them.
+  const EdgeCounters& counters() const { return counters_; }
 
   // On the worker's thread:
   // Takes no connection any more, and closes those that can be without loss.
@@ -68,11 +73,14 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   const std::unique_ptr<Loop> loop_;
   const uint32_t core_;
   WorkerPool& pool_;
+  EdgeCounters counters_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::map<config::Endpoint, std::shared_ptr<LoopSite>> sites_;
   std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
   AccessLog log_;
   RateTable rates_;
+  AcceptRefusalLog refusals_;
+  Timer refusals_window_;
   ListenerSet listeners_;
   SessionList sessions_;
   bool draining_ = false;

@@ -10,6 +10,7 @@
 #include "ctrl/proxy/accept/source_limits.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "ctrl/proxy/route/source_list.h"
+#include "ctrl/proxy/stats/counters.h"
 
 namespace bridgehead::proxy {
 
@@ -19,6 +20,7 @@ struct ListenerState {
   std::shared_ptr<const config::EdgeListener> config;  // the newest
   SourceList access;                                   // of it
   AcceptCounters counters;
+  ListenerCounters more;  // of those that were handed on
   SourceLimits sources;
 };
 

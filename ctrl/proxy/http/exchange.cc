@@ -62,6 +62,7 @@ void Exchange::OnDialed(proxy::Dial::Result result) {
 void Exchange::Use(std::unique_ptr<Stream> stream) {
   upstream_ = std::move(stream);
   if (record_) record_->server = lease_.settings().name;
+  lease_.counters().requests.Add(1);
   state_ = State::kProxying;
   up_done_ = false;
   response_begun_ = false;
@@ -102,6 +103,8 @@ void Exchange::QueueHead() {
 
 void Exchange::QueueBody(std::span<const uint8_t> bytes) {
   body_bytes_ += bytes.size();
+  counters_->bytes.to_server.Add(bytes.size());
+  client_.admission->state().more.bytes.to_server.Add(bytes.size());
   if (head_.framing == Framing::kChunked) {
     up_.append(MakeChunkHeader(bytes.size()).text()).append(Text(bytes)).append(kChunkEnd);
   } else {
@@ -215,7 +218,7 @@ bool Exchange::TakeBody(std::string_view bytes) {
       return false;
     }
     if (!piece.body.empty()) {
-      if (record_) record_->bytes_out += piece.body.size();
+      CountDown(piece.body.size());
       down_.SendBody(Bytes(piece.body));
     }
     bytes.remove_prefix(piece.taken);
@@ -257,6 +260,7 @@ bool Exchange::Retry() {
 }
 
 void Exchange::PrepareResponse() {
+  status_ = response_.status;
   if (record_) record_->status = response_.status;
   for (const HeaderId id : {HeaderId::kLocation}) {
     const auto value = response_.Find(id);
@@ -285,7 +289,9 @@ void Exchange::BecomeTunnel(std::string_view early) {
   plan.lease = std::move(lease_);
   timer_.Cancel();
   state_ = State::kOver;
+  CountRequest();
   plan.log = std::move(record_);
+  plan.route = site_->counters(*route_);
   down_.BecomeTunnel(std::move(plan));
 }
 
@@ -321,12 +327,24 @@ void Exchange::ClientGone() {
 void Exchange::Over() {
   timer_.Cancel();
   state_ = State::kOver;
+  CountRequest();
   if (!record_) return;
   record_->duration =
       std::chrono::duration_cast<std::chrono::microseconds>(Loop::Clock::now() - began_);
   record_->bytes_in = body_bytes_;
   service_.Log(*record_);
   record_.reset();
+}
+
+void Exchange::CountRequest() {
+  (counters_ != nullptr ? counters_->requests : client_.admission->state().more.unrouted)
+      .Count(status_);
+}
+
+void Exchange::CountDown(size_t bytes) {
+  if (counters_ != nullptr) counters_->bytes.to_client.Add(bytes);
+  client_.admission->state().more.bytes.to_client.Add(bytes);
+  if (record_) record_->bytes_out += bytes;
 }
 
 // Whoever is waited for has so long.

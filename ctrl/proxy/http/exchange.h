@@ -116,6 +116,8 @@ class Exchange final : private Stream::Handler {
   void OnTime();
   void LeaveUpstream(bool reusable);
   void Over();
+  void CountRequest();
+  void CountDown(size_t bytes);
 
   HttpService& service_;
   const ClientInfo& client_;
@@ -138,10 +140,12 @@ class Exchange final : private Stream::Handler {
   std::unique_ptr<Stream> upstream_;
   bool reused_ = false;  // upstream_ was a kept one
   bool tried_again_ = false;
-  std::string up_;           // to be sent to the upstream
-  bool up_waits_ = false;    // for the client's body
-  bool up_done_ = false;     // the request has been read and queued to its end
-  uint64_t body_bytes_ = 0;  // of the request
+  std::string up_;                     // to be sent to the upstream
+  bool up_waits_ = false;              // for the client's body
+  bool up_done_ = false;               // the request has been read and queued to its end
+  uint64_t body_bytes_ = 0;            // of the request
+  RouteCounters* counters_ = nullptr;  // of route_
+  uint16_t status_ = 0;                // of the response that was begun; 0: none
   std::chrono::milliseconds response_timeout_{0}, tunnel_timeout_{0};
 
   ResponseParser parser_;

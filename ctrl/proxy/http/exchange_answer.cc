@@ -53,7 +53,7 @@ void Exchange::Send(uint16_t status, std::string_view type, std::string_view bod
   SendAnswerHead(bodiless ? Framing::kNone : Framing::kLength, body.size());
   if (!bodiless && head_.method() != Method::kHead) {
     down_.SendBody(Bytes(body));
-    if (record_) record_->bytes_out += body.size();
+    CountDown(body.size());
   }
   Over();
   down_.Finish();
@@ -72,6 +72,7 @@ void Exchange::SendAnswerHead(Framing framing, uint64_t length) {
     host_->response_headers.Apply(editor, facts, {});
     if (route_ != nullptr) route_->response_headers.Apply(editor, facts, {});
   }
+  status_ = response_.status;
   if (record_) record_->status = response_.status;
   down_.SendHead(response_);
 }
@@ -124,7 +125,7 @@ void Exchange::PumpFile() {
       return down_.Abort();
     }
     down_.SendBody(piece);
-    if (record_) record_->bytes_out += piece.size();
+    CountDown(piece.size());
   }
   Over();
   down_.Finish();

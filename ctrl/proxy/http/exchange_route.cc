@@ -60,6 +60,7 @@ bool Exchange::FindRoute() {
   }
   match_ = *match;
   route_ = &host_->routes[match_.route];
+  counters_ = site_->counters(*route_).get();
   if (record_) record_->route = route_->config->name;
   return true;
 }

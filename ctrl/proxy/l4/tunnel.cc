@@ -52,6 +52,24 @@ void Tunnel::Start(std::span<const uint8_t> to_server, std::span<const uint8_t> 
   OnReady(*client_);
 }
 
+void Tunnel::CountIn(ByteCounters* listener, ByteCounters* route) {
+  if (listener != nullptr) {
+    up_.counters[0] = &listener->to_server;
+    down_.counters[0] = &listener->to_client;
+  }
+  if (route != nullptr) {
+    up_.counters[1] = &route->to_server;
+    down_.counters[1] = &route->to_client;
+  }
+}
+
+void Tunnel::Count(Direction& direction, size_t bytes) {
+  direction.bytes += bytes;
+  for (Counter* counter : direction.counters) {
+    if (counter != nullptr) counter->Add(bytes);
+  }
+}
+
 void Tunnel::Close() {
   Finish(TunnelEnd::kClosed);
 }
@@ -107,7 +125,7 @@ Io Tunnel::WriteRest(Direction& direction) {
     const IoResult wrote = direction.to->Write({&part, 1});
     if (wrote.io != Io::kOk) return wrote.io;
     direction.rest.Take(wrote.bytes);
-    direction.bytes += wrote.bytes;
+    Count(direction, wrote.bytes);
   }
   return Io::kOk;
 }
@@ -123,7 +141,7 @@ Io Tunnel::MoveOnce(Direction& direction, bool& from_failed) {
   const iovec part{into.data(), got.bytes};
   const IoResult wrote = direction.to->Write({&part, 1});
   if (wrote.io == Io::kError) return Io::kError;
-  direction.bytes += wrote.bytes;
+  Count(direction, wrote.bytes);
   direction.slow = wrote.bytes < got.bytes;
   if (direction.slow) direction.rest.Keep(into.subspan(wrote.bytes, got.bytes - wrote.bytes));
   return Io::kOk;

@@ -6,6 +6,7 @@
 // direction goes on.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "ctrl/proxy/net/loop.h"
 #include "ctrl/proxy/net/stream.h"
+#include "ctrl/proxy/stats/counters.h"
 
 namespace bridgehead::proxy {
 
@@ -39,6 +41,8 @@ class Tunnel final : public Stream::Handler {
   // Moves what can be moved. `to_server` and `to_client` were read before there was a tunnel; they
   // go first.
   void Start(std::span<const uint8_t> to_server = {}, std::span<const uint8_t> to_client = {});
+  // Where else bytes are counted, before Start; null: nowhere. Both must outlive the tunnel.
+  void CountIn(ByteCounters* listener, ByteCounters* route);
   // Ends it now: both sides are reset.
   void Close();
 
@@ -67,12 +71,14 @@ class Tunnel final : public Stream::Handler {
     Stream* to;
     Rest rest;
     uint64_t bytes = 0;
-    bool slow = false;   // its reader did not keep up: smaller reads
-    bool ended = false;  // by `from`
-    bool shut = false;   // and `to` was told
+    std::array<Counter*, 2> counters{};  // of bytes too; null: none
+    bool slow = false;                   // its reader did not keep up: smaller reads
+    bool ended = false;                  // by `from`
+    bool shut = false;                   // and `to` was told
   };
   enum class Moved : uint8_t { kNothing, kSome, kFromFailed, kToFailed };
 
+  static void Count(Direction& direction, size_t bytes);
   Moved Move(Direction& direction);
   // kOk: the rest is gone.
   Io WriteRest(Direction& direction);

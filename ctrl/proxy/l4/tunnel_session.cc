@@ -35,10 +35,21 @@ TunnelSession::TunnelSession(SessionOwner& owner, const char* kind, const Client
       admission_(client.admission),
       lease_(std::move(plan.lease)),
       record_(std::move(plan.log)),
+      route_(std::move(plan.route)),
       early_(std::move(plan.early)),
       began_(owner.loop().now()),
       tunnel_(owner.loop(), std::move(stream), std::move(plan.server), plan.idle_timeout,
-              [this](TunnelEnd end) { OnEnd(end); }) {}
+              [this](TunnelEnd end) { OnEnd(end); }) {
+  if (route_) {
+    route_->tunnels_begun.Add(1);
+    route_->tunnels.Add(1);
+  }
+  tunnel_.CountIn(&admission_->state().more.bytes, route_ ? &route_->bytes : nullptr);
+}
+
+TunnelSession::~TunnelSession() {
+  if (route_) route_->tunnels.Subtract(1);
+}
 
 void TunnelSession::Start(std::string_view to_server, std::string_view to_client) {
   if (record_) {

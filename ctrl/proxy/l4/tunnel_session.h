@@ -17,6 +17,7 @@ class TunnelSession final : public Session {
   // `kind`: as SessionInfo has it; a literal.
   TunnelSession(SessionOwner& owner, const char* kind, const ClientInfo& client,
                 std::unique_ptr<Stream> stream, TunnelPlan plan);
+  ~TunnelSession() override;
 
   // `to_server` and `to_client` go first, then what plan.early was.
   void Start(std::string_view to_server, std::string_view to_client);
@@ -36,6 +37,7 @@ class TunnelSession final : public Session {
   const std::shared_ptr<Admission> admission_;
   const Group::Lease lease_;
   const std::unique_ptr<AccessRecord> record_;
+  const std::shared_ptr<RouteCounters> route_;
   std::string early_;
   const Loop::Clock::time_point began_;
   Tunnel tunnel_;

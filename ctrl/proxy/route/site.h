@@ -20,6 +20,7 @@
 #include "ctrl/proxy/route/redirect.h"
 #include "ctrl/proxy/route/route_table.h"
 #include "ctrl/proxy/route/source_list.h"
+#include "ctrl/proxy/stats/edge_counters.h"
 
 namespace bridgehead::proxy {
 
@@ -74,7 +75,9 @@ class Site {
 // A site on one loop, with what its routes remember there.
 class LoopSite {
  public:
-  LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool, const DeferredCheck::Post& post);
+  // `counters`: the worker's.
+  LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool, const DeferredCheck::Post& post,
+           EdgeCounters& counters);
 
   const Site& site() const { return *site_; }
   // Null: the route has no such check.
@@ -82,11 +85,15 @@ class LoopSite {
   CookieTokenCheck* cookie_token(const SiteRoute& route) {
     return cookie_tokens_[route.number].get();
   }
+  const std::shared_ptr<RouteCounters>& counters(const SiteRoute& route) const {
+    return counters_[route.number];
+  }
 
  private:
   const std::shared_ptr<const Site> site_;
   std::vector<std::unique_ptr<BasicAuthCheck>> basic_auth_;
   std::vector<std::unique_ptr<CookieTokenCheck>> cookie_tokens_;
+  std::vector<std::shared_ptr<RouteCounters>> counters_;
 };
 
 }  // namespace bridgehead::proxy

@@ -42,6 +42,7 @@ void Balancer::Lease::Release() {
   if (balancer_ == nullptr) return;
   Server& server = balancer_->servers_[server_];
   --server.connections;
+  server.counters->connections.Subtract(1);
   if (probe_) server.probing = false;
   balancer_ = nullptr;
   server_ = kNone;
@@ -51,30 +52,52 @@ void Balancer::Lease::Connected() {
   Server& server = balancer_->servers_[server_];
   server.failures = 0;
   server.alone_until = {};
+  server.counters->alone_until.Set(0);
   if (probe_) server.probing = false;
   probe_ = false;
 }
 
 void Balancer::Lease::Failed(Time now) {
   Server& server = balancer_->servers_[server_];
-  ++server.failed;
+  server.counters->failed.Add(1);
   ++server.failures;
-  if (balancer_->IsOut(server)) server.alone_until = now + balancer_->failure_timeout_;
+  if (balancer_->IsOut(server)) {
+    server.alone_until = now + balancer_->failure_timeout_;
+    const std::chrono::nanoseconds until = server.alone_until.time_since_epoch();
+    server.counters->alone_until.Set(static_cast<uint64_t>(until.count()));
+  }
   Release();
 }
 
-Balancer::Balancer(const config::Upstream& upstream)
+Balancer::Balancer(const config::Upstream& upstream, Counters counters)
     : balance_(upstream.balance),
       max_failures_(upstream.servers.size() > 1 ? upstream.max_failures : 0),
       max_connections_(upstream.max_connections),
       failure_timeout_(upstream.failure_timeout) {
+  counters.resize(upstream.servers.size());
   for (const config::UpstreamServer& server : upstream.servers) {
+    std::shared_ptr<ServerCounters>& counted = counters[servers_.size()];
     Server& added = servers_.emplace_back();
     added.seed = Mix(HashBytes(server.name.empty() ? server.address.text() : server.name));
     added.weight = server.weight;
     added.backup = server.backup;
+    added.counters = counted ? std::move(counted) : std::make_shared<ServerCounters>();
+    // A group before this one may have found them otherwise.
+    added.counters->down.Set(0);
+    added.counters->draining.Set(0);
+    added.counters->alone_until.Set(0);
   }
   usable_.reserve(servers_.size());
+}
+
+void Balancer::SetUp(size_t server, bool up) {
+  servers_[server].up = up;
+  servers_[server].counters->down.Set(up ? 0 : 1);
+}
+
+void Balancer::SetDraining(size_t server, bool draining) {
+  servers_[server].draining = draining;
+  servers_[server].counters->draining.Set(draining ? 1 : 0);
 }
 
 // It has failed too often, and no connection has come about since.
@@ -125,7 +148,8 @@ Balancer::Choice Balancer::Pick(const config::Address& source, Time now,
   }
   Server& server = servers_[picked];
   ++server.connections;
-  ++server.picked;
+  server.counters->connections.Add(1);
+  server.counters->picked.Add(1);
   server.probing = IsOut(server);
   return {Lease(this, picked, server.probing), Refusal::kNone};
 }
@@ -175,7 +199,12 @@ size_t Balancer::PickBySource(const config::Address& source) const {
 Balancer::View Balancer::view(size_t server, Time now) const {
   const Server& of = servers_[server];
   const bool alone = IsOut(of) && (of.probing || now < of.alone_until);
-  return {of.up, of.draining, alone, of.connections, of.picked, of.failed};
+  return {of.up,
+          of.draining,
+          alone,
+          of.connections,
+          of.counters->picked.Get(),
+          of.counters->failed.Get()};
 }
 
 }  // namespace bridgehead::proxy

@@ -21,11 +21,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "ctrl/config/edge.h"
+#include "ctrl/proxy/stats/counters.h"
 
 namespace bridgehead::proxy {
 
@@ -72,7 +74,9 @@ class Balancer {
     Refusal refusal = Refusal::kNone;  // why it is empty
   };
 
-  explicit Balancer(const config::Upstream& upstream);
+  // `counters`: of each server, in their order; without them it makes its own.
+  using Counters = std::vector<std::shared_ptr<ServerCounters>>;
+  explicit Balancer(const config::Upstream& upstream, Counters counters = {});
   Balancer(const Balancer&) = delete;
   Balancer& operator=(const Balancer&) = delete;
 
@@ -81,16 +85,17 @@ class Balancer {
   Choice Pick(const config::Address& source, Time now, std::span<const size_t> tried = {});
 
   // From health checks and the operator. Servers are up and not draining to begin with.
-  void SetUp(size_t server, bool up) { servers_[server].up = up; }
-  void SetDraining(size_t server, bool draining) { servers_[server].draining = draining; }
+  void SetUp(size_t server, bool up);
+  void SetDraining(size_t server, bool draining);
 
   struct View {
     bool up = true, draining = false;
     bool left_alone = false;  // for failures
     uint32_t connections = 0;
-    uint64_t picked = 0, failed = 0;  // in all
+    uint64_t picked = 0, failed = 0;  // in all, of its name
   };
   View view(size_t server, Time now) const;
+  ServerCounters& counters(size_t server) { return *servers_[server].counters; }
   size_t size() const { return servers_.size(); }
 
  private:
@@ -104,7 +109,7 @@ class Balancer {
     uint32_t failures = 0;  // in a row
     Time alone_until{};
     int64_t credit = 0;  // of round robin
-    uint64_t picked = 0, failed = 0;
+    std::shared_ptr<ServerCounters> counters;
   };
   bool IsOut(const Server& server) const;
   Refusal WhyNot(const Server& server, Time now) const;

@@ -5,12 +5,12 @@
 namespace bridgehead::proxy {
 
 Group::Group(Loop& loop, const config::Upstream& settings,
-             std::shared_ptr<const UpstreamContext> tls)
+             std::shared_ptr<const UpstreamContext> tls, const Balancer::Counters& counters)
     : loop_(loop),
       settings_(settings),
       tls_(std::move(tls)),
-      balancer_(settings_),
-      pool_(loop, settings_.servers.size(), settings_.keepalive) {
+      balancer_(settings_, counters),
+      pool_(loop, counters, settings_.keepalive) {
   for (const config::UpstreamServer& server : settings_.servers) {
     addresses_.emplace_back(server.address.address, server.address.ports.first);
   }

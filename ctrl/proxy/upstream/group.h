@@ -31,6 +31,7 @@ class Group : public std::enable_shared_from_this<Group> {
     const std::string& upstream() const { return group_->settings_.name; }
     // See Balancer::Lease.
     void Connected() { lease_.Connected(); }
+    ServerCounters& counters() const { return group_->balancer_.counters(server()); }
     void Failed(Loop::Clock::time_point now) { lease_.Failed(now); }
 
    private:
@@ -42,8 +43,9 @@ class Group : public std::enable_shared_from_this<Group> {
     Balancer::Lease lease_;
   };
 
-  // `tls`: null for cleartext.
-  Group(Loop& loop, const config::Upstream& settings, std::shared_ptr<const UpstreamContext> tls);
+  // `tls`: null for cleartext. `counters`: of each server.
+  Group(Loop& loop, const config::Upstream& settings, std::shared_ptr<const UpstreamContext> tls,
+        const Balancer::Counters& counters);
 
   // The server for a client's next connection; empty: there is none, and `why` says so. `tried`: as
   // of Balancer::Pick.

@@ -5,12 +5,17 @@
 
 namespace bridgehead::proxy {
 
-Pool::Pool(Loop& loop, size_t servers, uint32_t most)
-    : loop_(loop), most_(most), kept_(servers), sweep_(loop, [this] { Sweep(); }) {}
+Pool::Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most)
+    : loop_(loop),
+      counters_(std::move(servers)),
+      most_(most),
+      kept_(counters_.size()),
+      sweep_(loop, [this] { Sweep(); }) {}
 
 Pool::~Pool() {
-  for (auto& server : kept_) {
-    for (Kept& kept : server) kept.stream->SetHandler(nullptr);
+  for (size_t server = 0; server < kept_.size(); ++server) {
+    for (Kept& kept : kept_[server]) kept.stream->SetHandler(nullptr);
+    counters_[server]->kept.Subtract(kept_[server].size());
   }
 }
 
@@ -19,6 +24,7 @@ std::unique_ptr<Stream> Pool::Take(size_t server) {
   if (kept.empty()) return nullptr;
   std::unique_ptr<Stream> stream = std::move(kept.back().stream);
   kept.pop_back();
+  counters_[server]->kept.Subtract(1);
   stream->SetHandler(nullptr);
   return stream;
 }
@@ -33,8 +39,10 @@ void Pool::Put(size_t server, std::unique_ptr<Stream> stream) {
   if (kept.size() == most_) {
     loop_.Bury(std::move(kept.front().stream));
     kept.erase(kept.begin());
+    counters_[server]->kept.Subtract(1);
   }
   kept.push_back({std::move(stream), loop_.now()});
+  counters_[server]->kept.Add(1);
   if (!sweep_.pending()) sweep_.Set(kIdle);
 }
 
@@ -42,19 +50,22 @@ void Pool::OnReady(Stream& stream) {
   uint8_t byte;
   if (stream.Read({&byte, 1}).io == Io::kAgain) return;
   stream.SetHandler(nullptr);
-  for (auto& server : kept_) {
+  for (size_t i = 0; i < kept_.size(); ++i) {
+    auto& server = kept_[i];
     const auto found = std::find_if(server.begin(), server.end(),
                                     [&](const Kept& kept) { return kept.stream.get() == &stream; });
     if (found == server.end()) continue;
     loop_.Bury(std::move(found->stream));
     server.erase(found);
+    counters_[i]->kept.Subtract(1);
     return;
   }
 }
 
 void Pool::Sweep() {
   bool more = false;
-  for (auto& server : kept_) {
+  for (size_t i = 0; i < kept_.size(); ++i) {
+    auto& server = kept_[i];
     const auto young = std::find_if(server.begin(), server.end(), [&](const Kept& kept) {
       return loop_.now() - kept.since < kIdle;
     });
@@ -62,6 +73,7 @@ void Pool::Sweep() {
       old->stream->SetHandler(nullptr);
       loop_.Bury(std::move(old->stream));
     }
+    counters_[i]->kept.Subtract(static_cast<uint64_t>(young - server.begin()));
     server.erase(server.begin(), young);
     more = more || !server.empty();
   }

@@ -11,6 +11,7 @@
 
 #include "ctrl/proxy/net/loop.h"
 #include "ctrl/proxy/net/stream.h"
+#include "ctrl/proxy/stats/counters.h"
 
 namespace bridgehead::proxy {
 
@@ -19,8 +20,8 @@ class Pool final : private Stream::Handler {
   // Below the 60 s and more that servers keep connections for: who closes first loses no request.
   static constexpr std::chrono::milliseconds kIdle{50'000};
 
-  // `servers`: how many there are; `most`: kept of each.
-  Pool(Loop& loop, size_t servers, uint32_t most);
+  // `servers`: where what is kept of each is counted; `most`: kept of each.
+  Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -40,6 +41,7 @@ class Pool final : private Stream::Handler {
   void Sweep();
 
   Loop& loop_;
+  const std::vector<std::shared_ptr<ServerCounters>> counters_;
   const uint32_t most_;
   std::vector<std::vector<Kept>> kept_;  // of each server, the oldest first
   Timer sweep_;
