@@ -26,6 +26,7 @@
 #include "ctrl/proxy/edge.h"
 #include "ctrl/publish/controller.h"
 #include "ctrl/publish/publisher.h"
+#include "ctrl/view/edge.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 #include "relay/api/framing.h"
@@ -75,6 +76,7 @@ class App {
   absl::Status PrepareAdmin(const config::Config& config);
   void FinishAdmin(bool commit);
   Signal Catch(int number, event_callback_fn callback);
+  api::CtrlStatus Status();
   api::CtrlDrainResult Drain(const std::string& bridge, bool drained);
   void OnHangup();
   void Notify();
@@ -205,6 +207,7 @@ absl::Status App::Start() {
   run_dir_ = *std::move(run_dir);
   base_.reset(event_base_new());
   if (!base_) return absl::UnavailableError("no event loop can be made");
+  if (absl::Status served = edge_.Serve(base_.get()); !served.ok()) return served;
   auto end = [](int, short, void* self) {
     event_base_loopbreak(static_cast<App*>(self)->base_.get());
   };
@@ -224,10 +227,16 @@ absl::Status App::Start() {
   if (!status.ok()) return status;
   started_ = true;
   admin::CtrlSocket::Handlers handlers;
-  handlers.status = [this] { return controller_->Status(); };
+  handlers.status = [this] { return Status(); };
   handlers.reload = [this](Controller::ReloadDone done) { controller_->Reload(std::move(done)); };
   handlers.drain = [this](const std::string& bridge, bool drained) {
     return Drain(bridge, drained);
+  };
+  handlers.connections = [this](const auto& query, auto done) {
+    edge_.Connections(query, std::move(done));
+  };
+  handlers.sources = [this](const auto& query, auto done) {
+    edge_.Sources(query, std::move(done));
   };
   auto socket = admin::CtrlSocket::Open(base_.get(), options_.run_dir + "/" + kCtrlSocketName,
                                         std::move(handlers));
@@ -236,6 +245,13 @@ absl::Status App::Start() {
   publisher_ = std::make_unique<Publisher>(base_.get(), options_.run_dir + "/" + kRelaySocketName,
                                            [this] { controller_->OnPublisherChanged(); });
   return mirror_->Start();
+}
+
+api::CtrlStatus App::Status() {
+  api::CtrlStatus status = controller_->Status();
+  const proxy::EdgeTotals edge = edge_.Totals();
+  if (edge.workers > 0) *status.mutable_edge() = view::EdgeStatusOf(edge);
+  return status;
 }
 
 api::CtrlDrainResult App::Drain(const std::string& bridge, bool drained) {

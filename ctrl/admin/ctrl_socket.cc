@@ -93,7 +93,32 @@ class CtrlSocket::Client {
         break;
       case api::Request::kReload:
         if (!Greeted(response)) break;
-        Reload(request.id());
+        owner_.handlers_.reload(
+            [reply = Later(request.id())](bool accepted, const std::string& message) {
+              api::Response later;
+              later.mutable_reload()->set_accepted(accepted);
+              later.mutable_reload()->set_message(message);
+              reply(std::move(later));
+            });
+        return;
+      case api::Request::kConnections:
+        if (!Greeted(response)) break;
+        owner_.handlers_.connections(
+            request.connections(),
+            [reply = Later(request.id())](const api::CtrlConnections& connections) {
+              api::Response later;
+              *later.mutable_connections() = connections;
+              reply(std::move(later));
+            });
+        return;
+      case api::Request::kSources:
+        if (!Greeted(response)) break;
+        owner_.handlers_.sources(request.sources(),
+                                 [reply = Later(request.id())](const api::CtrlSources& sources) {
+                                   api::Response later;
+                                   *later.mutable_sources() = sources;
+                                   reply(std::move(later));
+                                 });
         return;
       default:
         response.set_error("bridgehead-ctrl does not serve this request; ask bridgehead-relay");
@@ -118,20 +143,17 @@ class CtrlSocket::Client {
     return greeted_;
   }
 
-  void Reload(uint64_t request_id) {
-    auto answer = [owner = std::weak_ptr<CtrlSocket*>(owner_.self_), id = id_, request_id](
-                      bool accepted, const std::string& message) {
-      auto alive = owner.lock();
+  // Sends an answer that may come when the client, or the socket, is gone.
+  std::function<void(api::Response)> Later(uint64_t request_id) {
+    return [owner = std::weak_ptr<CtrlSocket*>(owner_.self_), id = id_,
+            request_id](api::Response response) {
+      const auto alive = owner.lock();
       if (!alive) return;
-      auto client = (*alive)->clients_.find(id);
+      const auto client = (*alive)->clients_.find(id);
       if (client == (*alive)->clients_.end()) return;
-      api::Response response;
       response.set_id(request_id);
-      response.mutable_reload()->set_accepted(accepted);
-      response.mutable_reload()->set_message(message);
       client->second->Send(response);
     };
-    owner_.handlers_.reload(answer);
   }
 
   CtrlSocket& owner_;

@@ -1,5 +1,5 @@
 // RUN_DIR/ctrl.sock: the command line's way to ctrl (relay.proto: Hello, CtrlStatusQuery,
-// CtrlReload, CtrlDrain).
+// CtrlReload, CtrlDrain, CtrlConnectionsQuery, CtrlSourcesQuery).
 //
 // Non-blocking on the event loop. Bounded: kMaxClients at once, 64 KiB for a request, about 1 MiB
 // of answers that are not taken, 60 s without a byte. The right to use it is the right to write to
@@ -32,6 +32,12 @@ class CtrlSocket {
     std::function<api::CtrlStatus()> status;
     std::function<void(std::function<void(bool accepted, const std::string& message)>)> reload;
     std::function<api::CtrlDrainResult(const std::string& bridge, bool drained)> drain;
+    // Answered at once or later.
+    std::function<void(const api::CtrlConnectionsQuery&,
+                       std::function<void(const api::CtrlConnections&)>)>
+        connections;
+    std::function<void(const api::CtrlSourcesQuery&, std::function<void(const api::CtrlSources&)>)>
+        sources;
   };
 
   // Replaces a socket that a dead ctrl left behind; the caller holds the lock (run_dir.h) that says

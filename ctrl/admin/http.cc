@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ctrl/admin/request.h"
+#include "ctrl/view/edge.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 #include "relay/api/log.h"
@@ -85,7 +86,7 @@ timeval ToTimeval(std::chrono::milliseconds time) {
 }  // namespace
 
 AdminPages::AdminPages(CounterSource& counters, const StatusBoard& board, EdgeSource edge)
-    : counters_(counters), board_(board), metrics_(counters, board, std::move(edge)) {}
+    : counters_(counters), board_(board), edge_(edge), metrics_(counters, board, edge) {}
 
 Answer AdminPages::Get(const std::string& path) const {
   if (path == "/metrics") {
@@ -109,6 +110,8 @@ Answer AdminPages::Ready() const {
 Answer AdminPages::Status() const {
   view::Inputs inputs;
   inputs.ctrl = board_.Get();
+  const proxy::EdgeTotals edge = edge_ ? edge_() : proxy::EdgeTotals();
+  if (edge.workers > 0) *inputs.ctrl->mutable_edge() = view::EdgeStatusOf(edge);
   if (inputs.ctrl->has_relay()) {
     inputs.relay = inputs.ctrl->relay();
   } else {

@@ -53,6 +53,7 @@ class AdminPages {
 
   CounterSource& counters_;
   const StatusBoard& board_;
+  const EdgeSource edge_;
   Metrics metrics_;
 };
 

@@ -65,6 +65,21 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
   drops->add_flag("--all", options.all, "reasons that never happened too");
   add_watch(drops);
   add("bridges", "state, sessions and traffic of each bridge", Bridges);
+  add("upstreams", "state, connections and requests of each server of the TCP edge", Upstreams);
+  CLI::App* connections = add("connections", "the TCP edge's connections", Connections);
+  connections->add_option("--listener", options.listener, "only those of this listener")
+      ->option_text("NAME");
+  connections->add_option("--upstream", options.upstream, "only those to this upstream's servers")
+      ->option_text("NAME");
+  connections->add_option("--client", options.client, "only those of this client address")
+      ->option_text("ADDRESS");
+  connections->add_option("--limit", options.limit, "at most this many")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 100'000u));
+  add("sources", "who uses the TCP edge most, where it limits what a source may", Sources)
+      ->add_option("--limit", options.sources, "at most this many of each list")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 1000u));
   CLI::App* drain = add("drain", "give a bridge no new sessions; those it has run out", Drain);
   drain->add_option("BRIDGE", options.bridge, "its name")->required();
   auto set_wait = [&options](const std::string& seconds) {

@@ -35,9 +35,13 @@ struct Options {
   // drain: until no session is left, but at most so long
   bool wait = false;
   std::optional<double> wait_seconds;
-  // sessions
+  // sessions, connections
   std::string client;
   uint32_t limit = 1000;
+  // connections
+  std::string listener, upstream;
+  // sources: of each list
+  uint32_t sources = 20;
   // status, drops: seconds between two screens, 0: once
   double watch = 0;
 };
@@ -52,6 +56,9 @@ int Status(const Options& options, const Streams& streams);
 int Sessions(const Options& options, const Streams& streams);
 int Drops(const Options& options, const Streams& streams);
 int Bridges(const Options& options, const Streams& streams);
+int Upstreams(const Options& options, const Streams& streams);
+int Connections(const Options& options, const Streams& streams);
+int Sources(const Options& options, const Streams& streams);
 int Drain(const Options& options, const Streams& streams);
 int Undrain(const Options& options, const Streams& streams);
 int Reload(const Options& options, const Streams& streams);

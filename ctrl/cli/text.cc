@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "ctrl/cli/edge_text.h"
 #include "ctrl/cli/format.h"
 #include "ctrl/config/config.h"
 #include "fmt/format.h"
@@ -177,6 +178,7 @@ std::string ListenersText(const view::Inputs& inputs) {
 
 std::string StatusText(const view::Inputs& inputs, uint64_t now) {
   std::string out = RelayText(inputs, now) + CtrlText(inputs, now);
+  if (inputs.ctrl) out += EdgeText(inputs.ctrl->edge());
   if (!inputs.counters) {
     return out + fmt::format("counters  none: {}\n", Printable(inputs.counters_error));
   }

@@ -127,14 +127,23 @@ EdgeTotals Edge::Totals() const {
   return totals;
 }
 
-std::vector<SessionInfo> Edge::Sessions(size_t most) const {
-  std::vector<SessionInfo> all;
-  for (const auto& worker : workers_) {
-    std::promise<std::vector<SessionInfo>> answer;
-    worker->Run([&](Worker& w) { answer.set_value(w.Describe(most)); });
-    for (SessionInfo& session : answer.get_future().get()) all.push_back(std::move(session));
-  }
-  return all;
+absl::Status Edge::Serve(event_base* base) {
+  auto surveys = Surveys::Create(base);
+  if (!surveys.ok()) return surveys.status();
+  surveys_ = *std::move(surveys);
+  return absl::OkStatus();
+}
+
+void Edge::Connections(const api::CtrlConnectionsQuery& query,
+                       std::function<void(const api::CtrlConnections&)> done) {
+  static const config::Edge kNothing;
+  AskConnections(*surveys_, workers_, current_ ? current_->edge() : kNothing, query,
+                 std::move(done));
+}
+
+void Edge::Sources(const api::CtrlSourcesQuery& query,
+                   std::function<void(const api::CtrlSources&)> done) {
+  AskSources(*surveys_, workers_, query, std::move(done));
 }
 
 }  // namespace bridgehead::proxy

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,9 +15,11 @@
 #include "absl/status/status.h"
 #include "ctrl/config/edge.h"
 #include "ctrl/proxy/accept/listening_socket.h"
+#include "ctrl/proxy/operations.h"
 #include "ctrl/proxy/route/worker_pool.h"
 #include "ctrl/proxy/snapshot.h"
 #include "ctrl/proxy/stats/totals.h"
+#include "ctrl/proxy/surveys.h"
 #include "ctrl/proxy/worker.h"
 
 namespace bridgehead::proxy {
@@ -46,8 +49,13 @@ class Edge {
   // What all workers have counted. From any thread.
   EdgeTotals Totals() const;
 
-  // Sessions, at most `most` of each worker.
-  std::vector<SessionInfo> Sessions(size_t most) const;
+  // Operators' questions, once there is an event loop to answer on (Serve). `done` is called there,
+  // at once or later: workers may be busy.
+  absl::Status Serve(event_base* base);
+  void Connections(const api::CtrlConnectionsQuery& query,
+                   std::function<void(const api::CtrlConnections&)> done);
+  void Sources(const api::CtrlSourcesQuery& query,
+               std::function<void(const api::CtrlSources&)> done);
 
  private:
   struct Prepared {
@@ -59,7 +67,8 @@ class Edge {
 
   Lasting lasting_;
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Surveys> surveys_;  // likewise
+  Workers workers_;
   mutable std::mutex counted_mutex_;
   std::vector<const EdgeCounters*> counted_;  // of workers_, for other threads
   std::shared_ptr<const Snapshot> current_;

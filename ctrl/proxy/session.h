@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,18 @@ struct SessionInfo {
   std::string route;
   uint64_t bytes_to_server = 0, bytes_to_client = 0;
   std::chrono::seconds age{0};
+};
+
+// Which sessions an operator asks for; what is not set is any.
+struct SessionFilter {
+  std::string listener, upstream;
+  std::optional<config::Address> client;
+
+  bool Matches(const SessionInfo& session) const {
+    return (listener.empty() || session.listener == listener) &&
+           (upstream.empty() || session.upstream == upstream) &&
+           (!client || session.client.address() == *client);
+  }
 };
 
 class Group;

@@ -166,11 +166,32 @@ void Worker::BeginDrain() {
   sessions_.ForEach([](Session& session) { session.BeginDrain(); });
 }
 
-std::vector<SessionInfo> Worker::Describe(size_t most) {
+std::vector<SessionInfo> Worker::Describe(size_t most, const SessionFilter& filter) {
   std::vector<SessionInfo> all;
   sessions_.ForEach([&](Session& session) {
-    if (all.size() < most) all.push_back(session.Describe());
+    if (all.size() >= most) return;
+    SessionInfo info = session.Describe();
+    if (filter.Matches(info)) all.push_back(std::move(info));
   });
+  return all;
+}
+
+std::vector<SourceUse> Worker::BusiestSources(size_t most) const {
+  std::vector<SourceUse> all;
+  if (!snapshot_) return all;
+  for (const config::EdgeListener& listener : snapshot_->edge().listeners) {
+    const auto state = listeners_.state(listener.listen);
+    if (!state) continue;  // closed by a drain
+    for (const SourceLimits::Use& use : state->sources.Busiest(most)) {
+      // As the table of requests has it.
+      const std::string source =
+          use.source.address.is_v4() ? use.source.address.text() : use.source.text();
+      all.push_back({listener.name, source, use.connections, use.refused});
+    }
+  }
+  for (const RateTable::Row& row : rates_.Top(most)) {
+    all.push_back({"", row.source, row.allowed, row.refused});
+  }
   return all;
 }
 

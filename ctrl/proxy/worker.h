@@ -18,6 +18,12 @@
 
 namespace bridgehead::proxy {
 
+// What a source has of a listener (connections) or, without one, of requests that a route limits.
+struct SourceUse {
+  std::string listener, source;
+  uint64_t used = 0, refused = 0;
+};
+
 class Worker final : private ListenerSet::Taker, private Arrival::Owner {
  public:
   // Starts the thread, on core `core`. `pool` must outlive it. Error: no event loop can be made.
@@ -39,7 +45,10 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   // On the worker's thread:
   // Takes no connection any more, and closes those that can be without loss.
   void BeginDrain();
-  std::vector<SessionInfo> Describe(size_t most);
+  // Goes over all sessions until `most` match.
+  std::vector<SessionInfo> Describe(size_t most, const SessionFilter& filter);
+  // At most `most` of each listener, and of requests.
+  std::vector<SourceUse> BusiestSources(size_t most) const;
   size_t session_count() const { return sessions_.size(); }
   size_t CountTunnels();
   // Closes tunnels until `left` are left.

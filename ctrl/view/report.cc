@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "ctrl/config/config.h"
+#include "ctrl/view/edge.h"
 #include "fmt/format.h"
 
 namespace bridgehead::view {
@@ -68,7 +69,8 @@ Json CtrlJson(const api::CtrlStatus& ctrl) {
           {"routes", ctrl.routes()},
           {"neighbours", ctrl.neighbours()},
           {"mirror_resyncs", ctrl.mirror_resyncs()},
-          {"warnings", warnings}};
+          {"warnings", warnings},
+          {"edge", ctrl.has_edge() ? EdgeJson(ctrl.edge()) : Json(nullptr)}};
 }
 
 Json WorkerJson(const CounterTotals::WorkerTotal& worker) {

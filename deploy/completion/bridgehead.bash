@@ -2,7 +2,7 @@
 
 _bridgehead() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local common='--run-dir --json --help' subcommands='check status sessions drops bridges drain undrain reload version'
+  local common='--run-dir --json --help' subcommands='check status sessions drops bridges upstreams connections sources drain undrain reload version'
   local word subcommand='' i run_dir=()
   COMPREPLY=()
 
@@ -13,7 +13,7 @@ _bridgehead() {
       --run-dir)
         ((++i < COMP_CWORD)) && run_dir=(--run-dir "${COMP_WORDS[i]}")
         ;;
-      --bridge | --client | --limit | --watch | --wait) ((i++)) ;;
+      --bridge | --client | --limit | --listener | --upstream | --watch | --wait) ((i++)) ;;
       -*) ;;
       *)
         subcommand=$word
@@ -31,7 +31,7 @@ _bridgehead() {
       mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges "${run_dir[@]}")" -- "$current")
       return
       ;;
-    --client | --limit | --watch | --wait) return ;;
+    --client | --limit | --listener | --upstream | --watch | --wait) return ;;
   esac
 
   local words
@@ -48,7 +48,9 @@ _bridgehead() {
     status) words="$common --watch" ;;
     sessions) words="$common --bridge --client --limit" ;;
     drops) words="$common --all --watch" ;;
-    bridges | reload | version) words=$common ;;
+    connections) words="$common --listener --upstream --client --limit" ;;
+    sources) words="$common --limit" ;;
+    bridges | upstreams | reload | version) words=$common ;;
     drain | undrain)
       if [[ $current != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_bridgehead_bridges "${run_dir[@]}")" -- "$current")

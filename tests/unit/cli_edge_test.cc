@@ -1,0 +1,184 @@
+// `bridgehead upstreams`, `connections`, `sources`, and the edge in `status`: against a ctrl that
+// says what a test wants it to.
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "ctrl/cli/commands.h"
+#include "ctrl/cli/edge_text.h"
+#include "ctrl/config/address.h"
+#include "tests/unit/publish_fake_relay.h"
+
+namespace bridgehead::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+struct Result {
+  int code = 0;
+  std::string out, errors;
+};
+
+Result RunIn(const std::string& run_dir, std::vector<const char*> arguments) {
+  Result result;
+  const Streams streams = {[&](const std::string& text) { result.out += text; },
+                           [&](const std::string& text) { result.errors += text; }};
+  arguments.insert(arguments.begin(), {"bridgehead", "--run-dir", run_dir.c_str()});
+  result.code = Run(static_cast<int>(arguments.size()), arguments.data(), streams);
+  return result;
+}
+
+api::EdgeServer Server(const std::string& upstream, const std::string& name) {
+  api::EdgeServer server;
+  server.set_upstream(upstream);
+  server.set_server(name);
+  return server;
+}
+
+api::EdgeStatus Edge() {
+  api::EdgeStatus edge;
+  edge.set_workers(2);
+  api::EdgeListener& listener = *edge.add_listeners();
+  listener.set_name("https");
+  listener.set_open(1200);
+  listener.set_accepted(5000);
+  listener.set_refused(7);
+  listener.set_bytes_to_client(2048);
+  *edge.add_servers() = Server("web", "s1");
+  edge.mutable_servers(0)->set_connections(12);
+  edge.mutable_servers(0)->set_kept(3);
+  *edge.add_servers() = Server("web", "s2");
+  edge.mutable_servers(1)->set_left_alone(2);
+  *edge.add_servers() = Server("web", "s3");
+  edge.mutable_servers(2)->set_draining(true);
+  return edge;
+}
+
+class CliEdge : public ::testing::Test {
+ protected:
+  CliEdge()
+      : ctrl_(directory_.path() + "/" + kCtrlSocketName,
+              [this](const api::Request& request) { return Answer(request); }) {}
+
+  api::Response Answer(const api::Request& request) {
+    api::Response response;
+    if (request.has_ctrl()) *response.mutable_ctrl()->mutable_edge() = Edge();
+    if (request.has_connections()) {
+      query_ = request.connections();
+      *response.mutable_connections() = connections_;
+    }
+    if (request.has_sources()) *response.mutable_sources() = sources_;
+    return response;
+  }
+  Result Do(std::vector<const char*> arguments) {
+    return RunIn(directory_.path(), std::move(arguments));
+  }
+
+  TemporaryDirectory directory_;
+  api::CtrlConnectionsQuery query_;
+  api::CtrlConnections connections_;
+  api::CtrlSources sources_;
+  FakeRelay ctrl_;
+};
+
+TEST_F(CliEdge, Upstreams) {
+  const Result text = Do({"upstreams"});
+  EXPECT_EQ(text.code, kOk);
+  EXPECT_EQ(text.out,
+            "UPSTREAM  SERVER  STATE     CONNECTIONS  KEPT  PICKED  FAILED  REQUESTS  WHY\n"
+            "web       s1      up                 12     3       0       0         0\n"
+            "web       s2      failing             0     0       0       0         0  connections "
+            "failed: left alone by 2 of 2 cores\n"
+            "web       s3      draining            0     0       0       0         0  drained by "
+            "the operator\n");
+  const Result result = Do({"upstreams", "--json"});
+  const Json servers = Json::parse(result.out)["servers"];
+  ASSERT_EQ(servers.size(), 3u);
+  EXPECT_EQ(servers[0]["connections"], 12);
+  EXPECT_TRUE(servers[0]["why"].is_null());
+  EXPECT_EQ(servers[1]["state"], "failing");
+}
+
+TEST_F(CliEdge, Connections) {
+  api::EdgeConnection& tunnel = *connections_.add_connections();
+  tunnel.set_kind("websocket");
+  tunnel.set_listener("https");
+  tunnel.set_client("192.0.2.1:4000");
+  tunnel.set_upstream("jvb");
+  tunnel.set_server("jvb1");
+  tunnel.set_route("/colibri-ws");
+  tunnel.set_bytes_to_client(2048);
+  tunnel.set_age_seconds(200);
+  connections_.add_connections()->set_kind("handshake");
+  connections_.set_more(true);
+  connections_.set_silent_workers(1);
+  const Result text = Do({"connections", "--listener", "https", "--upstream", "jvb", "--client",
+                          "192.0.2.1", "--limit", "2"});
+  EXPECT_EQ(text.code, kOk);
+  EXPECT_EQ(query_.listener(), "https");
+  EXPECT_EQ(query_.upstream(), "jvb");
+  EXPECT_EQ(query_.client(), config::Address::Parse("192.0.2.1")->bytes());
+  EXPECT_EQ(query_.limit(), 2u);
+  EXPECT_THAT(text.out, HasSubstr("websocket  https     192.0.2.1:4000  jvb/jvb1  /colibri-ws"));
+  EXPECT_THAT(text.out, HasSubstr("2.00 KiB  3m 20s\n"));
+  EXPECT_THAT(text.out, HasSubstr("\nthe first 2; more with --limit\n"));
+  EXPECT_THAT(text.out, HasSubstr("\n1 core did not answer in time"));
+  const Json json = Json::parse(Do({"connections", "--json"}).out);
+  EXPECT_EQ(json["connections"][0]["server"], "jvb1");
+  EXPECT_TRUE(json["connections"][1]["server"].is_null());
+  EXPECT_EQ(json["more"], true);
+  EXPECT_EQ(json["silent_cores"], 1);
+}
+
+TEST_F(CliEdge, ConnectionsOfNobody) {
+  EXPECT_EQ(Do({"connections"}).out, "no connections\n");
+  EXPECT_EQ(Do({"connections", "--client", "nobody"}).code, kUsage);
+  EXPECT_EQ(Do({"connections", "--limit", "0"}).code, kUsage);
+  connections_.set_error("--upstream: got x, expected one of: web");
+  const Result unknown = Do({"connections", "--upstream", "x"});
+  EXPECT_EQ(unknown.code, kUsage);
+  EXPECT_EQ(unknown.errors, "--upstream: got x, expected one of: web\n");
+}
+
+TEST_F(CliEdge, Sources) {
+  EXPECT_THAT(Do({"sources"}).out, HasSubstr("no sources"));
+  api::EdgeSource& source = *sources_.add_by_connections();
+  source.set_listener("https");
+  source.set_source("192.0.2.1");
+  source.set_used(40);
+  source.set_refused(1000);
+  sources_.add_by_requests()->set_source("2001:db8::/64");
+  EXPECT_EQ(Do({"sources"}).out,
+            "BY CONNECTIONS  LISTENER  CONNECTIONS  REFUSED\n"
+            "192.0.2.1       https              40    1,000\n"
+            "\n"
+            "BY REQUESTS    REQUESTS  REFUSED\n"
+            "2001:db8::/64         0        0\n");
+  const Json json = Json::parse(Do({"sources", "--json"}).out);
+  EXPECT_EQ(json["by_connections"][0]["connections"], 40);
+  EXPECT_EQ(json["by_requests"][0]["source"], "2001:db8::/64");
+}
+
+TEST_F(CliEdge, Status) {
+  const Result text = Do({"status"});
+  EXPECT_THAT(text.out, HasSubstr("edge      2 cores, 1,200 connections, 1 of 3 servers up\n"));
+  EXPECT_THAT(text.out, HasSubstr("https                1,200     5,000        7"));
+  const Json json = Json::parse(Do({"status", "--json"}).out);
+  EXPECT_EQ(json["ctrl"]["edge"]["cores"], 2);
+  EXPECT_EQ(json["ctrl"]["edge"]["listeners"][0]["refused"], 7);
+  EXPECT_EQ(EdgeText(api::EdgeStatus()), "");
+}
+
+TEST(CliEdgeWithoutCtrl, IsNotReachable) {
+  TemporaryDirectory empty;
+  for (const char* command : {"upstreams", "connections", "sources"}) {
+    EXPECT_EQ(RunIn(empty.path(), {command}).code, kUnreachable) << command;
+  }
+}
+
+}  // namespace
+}  // namespace bridgehead::cli
