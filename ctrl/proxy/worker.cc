@@ -104,9 +104,11 @@ void Worker::MakeGroups() {
 void Worker::OnConnection(AcceptedConnection connection) {
   const ListenerPlan* plan = snapshot_->PlanOf(*connection.listener);
   if (plan == nullptr) return;  // its listener went while it was looked at
+  // What is served as HTTP has a line for each request instead.
+  const bool passed = connection.rule != nullptr && !connection.rule->upstream.empty();
   auto arrival =
       std::make_unique<Arrival>(static_cast<Arrival::Owner&>(*this), std::move(connection),
-                                plan->tls, plan->site ? nullptr : snapshot_->log());
+                                plan->tls, plan->site && !passed ? nullptr : snapshot_->log());
   Arrival& started = *arrival;
   sessions_.Add(std::move(arrival));
   started.Start();
