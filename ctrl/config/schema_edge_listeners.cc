@@ -247,7 +247,7 @@ std::vector<Key> ServeKeys() {
        .default_note = "none",
        .doc = "The hosts that are served here as HTTP, each by its name: edge.hosts[].name, which "
               "is the first of its names unless set. No two of them may have a name in common. "
-              "Requests for other names are answered with 404.",
+              "Requests for other names are answered with 421.",
        .set = [](Config& c, const Value& v) { LastEdgeListener(c).hosts.push_back(Text(v)); }},
       {.path = "edge.listeners[].http2",
        .type = Type::kBoolean,
