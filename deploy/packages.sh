@@ -4,7 +4,7 @@
 #   sudo ./deploy/packages.sh build demo      installs what is missing for these jobs
 #   . deploy/packages.sh; install_packages build demo
 #
-# Jobs: build, demo, test, bench. Nothing is asked, and the package index is fetched only when
+# Jobs: build, demo, test, interop, bench. Nothing is asked, and the package index is fetched only when
 # something is missing.
 
 BUILD_PACKAGES=(
@@ -23,21 +23,26 @@ TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
 )
+# The servers and clients of the examples.
+INTEROP_PACKAGES=(
+  nginx prosody coturn janus curl openssl iproute2 util-linux python3 python3-websockets
+)
 # nginx and HAProxy are what the TCP edge is measured beside.
 BENCH_PACKAGES=(
   dpdk dpdk-dev nginx libnginx-mod-stream haproxy openssl iproute2 util-linux python3
 )
 # Programs of these packages are run in namespaces; as services Debian starts them on every address
 # of the host, at once and at each boot.
-UNWANTED_SERVICES=(janus nginx haproxy)
+UNWANTED_SERVICES=(janus nginx haproxy prosody coturn)
 
 packages_of() {
   case $1 in
     build) printf '%s\n' "${BUILD_PACKAGES[@]}" ;;
     demo) printf '%s\n' "${DEMO_PACKAGES[@]}" ;;
     test) printf '%s\n' "${TEST_PACKAGES[@]}" ;;
+    interop) printf '%s\n' "${INTEROP_PACKAGES[@]}" ;;
     bench) printf '%s\n' "${BENCH_PACKAGES[@]}" ;;
-    *) echo "packages.sh: no such job: $1 (build, demo, test, bench)" >&2; return 2 ;;
+    *) echo "packages.sh: no such job: $1 (build, demo, test, interop, bench)" >&2; return 2 ;;
   esac
 }
 
@@ -95,6 +100,6 @@ install_packages() {
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   set -euo pipefail
-  (($#)) || { echo "usage: packages.sh JOB... (build, demo, test, bench)" >&2; exit 2; }
+  (($#)) || { echo "usage: packages.sh JOB... (build, demo, test, interop, bench)" >&2; exit 2; }
   install_packages "$@"
 fi

@@ -19,7 +19,7 @@ if [[ $help == no ]]; then
   # shellcheck source=../deploy/packages.sh
   source "$root/deploy/packages.sh"
   jobs=(build test)
-  [[ $quick == yes ]] || jobs+=(demo)  # the real call: a browser and a bridge
+  [[ $quick == yes ]] || jobs+=(demo interop)  # real calls and servers
   install_packages "${jobs[@]}"
 fi
 # Debian's own python3, which is the one that Debian's pytest and scapy belong to.
