@@ -11,6 +11,7 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+sys.path.append(os.path.join(os.path.dirname(__file__), "../netns"))
 
 from demo_run import Demo  # noqa: E402
 

@@ -4,12 +4,13 @@ real servers behind it.
     client namespace ---veth--- eth0  edge  (lan) ---veth--- servers' namespace
 
 The configuration is used as it is; only files are looked for below a directory of the test's. ctrl
-runs as `nobody` with the one capability that its systemd unit gives it. There is no relay: the edge
-needs none.
+runs as `nobody` with the one capability that its systemd unit gives it. The relay runs only while a
+test asks for it: the edge needs none.
 """
 
 import asyncio
 import contextlib
+import http.client
 import itertools
 import os
 import re
@@ -17,19 +18,15 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import websockets
 import yaml
+from netns import Namespace, mount_bpffs, veth
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/netns"))
-
-from netns import Namespace, veth  # noqa: E402
-
 EXAMPLES = ROOT / "deploy/examples"
 BUILD = Path(os.environ.get("BRIDGEHEAD_BUILD", ROOT / "build")).resolve()
 PATIENCE = float(os.environ.get("BRIDGEHEAD_PATIENCE", "1"))
@@ -123,6 +120,7 @@ class ExampleLab:
         for folder in ("var/log/bridgehead", "run"):
             self.path(folder).mkdir(parents=True)
             os.chown(self.path(folder), 65534, 65534)
+            os.chmod(self.path(folder), 0o2770)  # as deploy/systemd/bridgehead.tmpfiles has it
         self.path("var/lib/bridgehead/acme/.well-known/acme-challenge").mkdir(parents=True)
         self.trusted = self.directory / "trusted.pem"
         self.trusted.touch()
@@ -183,6 +181,33 @@ class ExampleLab:
         self.ctrl = self.spawn(self.edge, "ctrl", *NOBODY, program, "--config", self.config_file,
                                "--run-dir", self.path("run"))
         self.await_listener(self.ctrl, "ctrl", self.address, 443, self.client)
+
+    def ready(self):
+        """Whether the relay forwards, by /readyz on the admin address, which is the default one."""
+        with self.connect("127.0.0.1", 9100, namespace=self.edge) as sock:
+            connection = http.client.HTTPConnection("127.0.0.1")
+            connection.sock = sock
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+
+    @contextlib.contextmanager
+    def relay(self):
+        """The relay forwards inside the with block."""
+        mount_bpffs()
+        relay = self.spawn(self.edge, "relay", BUILD / "relay/bridgehead-relay", "--run-dir",
+                           self.path("run"), "--steer-program", BUILD / "bpf/steer.bpf.o",
+                           umask=0o007)
+
+        def forwarding():
+            assert relay.poll() is None, self.log("relay")[-4000:]
+            return self.ready()
+        try:
+            wait_for(lambda: f"relay forwards\n{self.log('relay')}\n{self.log('ctrl')}",
+                     forwarding, 30)
+            yield
+        finally:
+            relay.terminate()
+            relay.wait(20 * PATIENCE)
 
     def bridgehead(self, *arguments):
         return subprocess.run(

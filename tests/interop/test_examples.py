@@ -10,7 +10,8 @@ import struct
 import subprocess
 
 import pytest
-from example_lab import BUILD, ExampleLab, self_signed, wait_for
+import stun
+from example_lab import BUILD, ExampleLab, listed, self_signed, wait_for
 from example_servers import coturn, janus, nginx, prosody, to_janus
 
 CLIENT, OTHER = "203.0.113.7", "203.0.113.77"
@@ -391,6 +392,8 @@ def shared(lab):
     coturn(lab, lab.edge, "127.0.0.1", lab.turn_certificate, lab.directory / "turn.key")
     prosody(lab, lab.edge, "127.0.0.1", "meet.example.org")
     janus(lab, lab.servers, "10.8.0.11", port=9090)  # for the bridge's WebSockets
+    nginx(lab, lab.servers, "10.8.0.11", 8080,
+          'server { listen 10.8.0.11:8080; location = /about/health { return 200; } }', name="bridge")
     keys = (f"ssl_certificate {lab.cloud_certificate}; "
             f"ssl_certificate_key {lab.directory}/cloud.key;")
     nginx(lab, lab.edge, "127.0.0.1", 4444, f"""
@@ -464,3 +467,32 @@ def test_a_client_that_says_nothing_is_not_kept(shared):
     """Whose first bytes never come is given up on: no rule is for it, and TLS has a time limit."""
     with shared.connect(shared.address, 443, timeout=20) as sock:
         assert sock.recv(1) == b""
+
+
+# ------------------------------------------------------------------------------------ the media side
+
+@pytest.mark.parametrize("name,ufrag,bridge,seen,ports", [
+    ("cluster", "node1/ab", "192.168.1.1", "192.168.1.250", [10000]),
+    ("cluster", "node5/ab", "192.168.1.5", "192.168.1.250", [10000]),
+    ("guests", "ab", "192.168.122.120", "192.168.122.1", [10000]),
+    ("machines", "ab", "100.64.4.3", CLIENT, [10000, 10050]),
+    ("gateway", "ab", "10.8.0.11", "10.8.0.2", [31000, 31999]),
+    ("shared", "ab", "10.8.0.11", "10.8.0.2", [10000]),
+])
+def test_media_of_the_same_file(request, name, ufrag, bridge, seen, ports):
+    lab = request.getfixturevalue(name)
+    with lab.relay():
+        if "health" in lab.config["bridges"][0]:
+            wait_for("the bridge is up", lambda: " up " in lab.bridgehead("bridges").stdout)
+        for port in ports:
+            with lab.client.udp(CLIENT) as client, lab.servers.udp(bridge, port) as server:
+                check = stun.request(f"{ufrag}cd:client")
+                client.sendto(check, (lab.address, port))
+                data, source = server.recvfrom(2048)
+                assert (data, source[0]) == (check, seen)
+                server.sendto(stun.response(check), source)
+                data, source = client.recvfrom(2048)
+                assert (data, source) == (stun.response(check), (lab.address, port))
+        # The edge is served beside it.
+        host = listed(lab.config["edge"]["hosts"][0]["names"])[0]
+        assert lab.curl(f"http://{host}/")[0] == 301
