@@ -168,5 +168,35 @@ TEST(ProxyTcpStream, PeekedBytesAreReadAgainAndAResetIsAnError) {
   EXPECT_EQ(theirs.error(), strerror(ECONNRESET));
 }
 
+// Bytes and the reset behind them are there before the loop looks: one event tells of both.
+TEST(ProxyTcpStream, AResetBehindBytesIsSeen) {
+  struct Reader final : Stream::Handler {
+    void OnReady(Stream& stream) override {
+      uint8_t bytes[64];
+      IoResult got;
+      while ((got = stream.Read(bytes)).io == Io::kOk) count += got.bytes;
+      ended = got.io;
+      if (ended != Io::kAgain) loop->Stop();
+    }
+    Loop* loop = nullptr;
+    size_t count = 0;
+    Io ended = Io::kOk;
+  };
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  ASSERT_EQ(write(server, "?", 1), 1);
+  ASSERT_EQ(write(client, "hello", 5), 5);
+  close(client);  // with a byte that it has not read: a reset
+  Reader reader;
+  reader.loop = loop.get();
+  TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
+  stream.SetHandler(&reader);
+  Timer late(*loop, [&] { loop->Stop(); });
+  late.Set(2s);
+  loop->Run();
+  EXPECT_EQ(reader.count, 5u);
+  EXPECT_EQ(reader.ended, Io::kError);
+}
+
 }  // namespace
 }  // namespace bridgehead::proxy

@@ -22,7 +22,10 @@ TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const Socket
 
 void TcpStream::OnEvent(short what) {
   if ((what & (EV_READ | EV_CLOSED)) != 0) drained_ = false;
-  if ((what & EV_CLOSED) != 0) ending_ = true;
+  // libevent tells of EPOLLERR as of a socket that is ready for both, without EV_CLOSED: a reset
+  // may stand behind the bytes, and no event will tell of it again.
+  constexpr short kBoth = EV_READ | EV_WRITE;
+  if ((what & EV_CLOSED) != 0 || (what & kBoth) == kBoth) ending_ = true;
   if (handler() != nullptr) handler()->OnReady(*this);
 }
 
