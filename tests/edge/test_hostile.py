@@ -280,6 +280,7 @@ def test_many_idle_connections_cost_little(edge, origin):
             client.close()
 
 
+@pytest.mark.slow
 def test_slow_heads_in_number(edge, origin):
     """Each ends in its time, however many bytes trickle."""
     clients = [edge.client("short") for _ in range(50)]
@@ -308,6 +309,7 @@ def test_tls_handshakes_that_never_end(edge, origin):
         client.close()
 
 
+@pytest.mark.slow
 def test_pipelined_without_reading(edge, origin):
     """Who does not read its answers is not read either."""
     data, resident = get("/teapot") * 1000, []

@@ -478,6 +478,7 @@ def test_a_connection_that_is_idle(edge, origin):
         assert time.monotonic() - begin > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/files/large.bin"], ids=["upstream", "file"])
 def test_a_response_that_is_not_taken(edge, origin, path):
     origin.answer = lambda connection, request: connection.send(ok(b"z" * (16 << 20)))
@@ -491,6 +492,7 @@ def test_a_response_that_is_not_taken(edge, origin, path):
         assert 'error="client does not take the response"' in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["Connection: close", "Connection: keep-alive"])
 def test_the_end_of_a_response_has_its_time(edge, origin, namespace, field):
     """What is left when the exchange is over: a client that takes it slowly gets it all."""

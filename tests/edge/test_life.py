@@ -3,6 +3,7 @@
 import threading
 import time
 
+import pytest
 from origin import ok
 from wire import get, upgrade, wait_for
 
@@ -125,6 +126,7 @@ def test_certificates_are_reloaded(own_edge, origins, files, client_tls):
     old.close()
 
 
+@pytest.mark.slow
 def test_the_end_lets_requests_end_and_spreads_tunnels(own_edge, origins):
     lab = own_edge
     lab.edge["drain_time"] = "3s"

@@ -36,6 +36,7 @@ def test_unknown_names(edge, origin, files):
         assert client.ask(get("/")).status == 200
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_old_versions_are_refused(edge):
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
