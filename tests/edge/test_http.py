@@ -443,6 +443,19 @@ def test_a_response_that_does_not_come(edge, origin):
     origin.wait_ended()
 
 
+def test_nothing_that_a_client_sends_ahead_makes_it_wait_longer(edge, origin):
+    origin.script = lambda connection: (connection.request(), connection.drain())
+    with edge.client("http") as client:
+        client.send(get("/hasty"))
+        begin = time.monotonic()
+        for byte in get("/next") * 3:
+            client.send(bytes([byte]))
+            if select.select([client.sock], [], [], 0.2)[0]:
+                break
+        assert 0.8 < time.monotonic() - begin < 3 * PATIENCE
+        assert client.response().status == 504
+
+
 def test_a_head_that_does_not_end(edge, origin):
     with edge.client("short") as client:
         begin = time.monotonic()

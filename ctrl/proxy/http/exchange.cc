@@ -86,8 +86,11 @@ void Exchange::OnClientReady() {
 
 void Exchange::Pump() {
   if (state_ != State::kProxying) return;
+  moved_ = false;
   if (!PumpUp() || !PumpDown()) return;
-  SetTimer();
+  // Requests that are sent ahead are no reason to wait longer for this one's response.
+  const bool blocked = head_done_ && !down_.WantsBody();
+  if (moved_ || blocked || times_taking_ || !timer_.pending()) SetTimer();
 }
 
 // ------------------------------------------------------------------------------ towards the server
@@ -125,6 +128,7 @@ bool Exchange::FlushUp() {
       return true;
     }
     sent += wrote.bytes;
+    moved_ = true;
   }
   up_.erase(0, sent);
   if (up_.empty() && up_.capacity() > kKeptBuffer) up_.shrink_to_fit();
@@ -140,6 +144,7 @@ bool Exchange::PumpUp() {
       const uint64_t limit = route_->config->max_body;
       switch (got.io) {
         case Io::kOk:
+          moved_ = true;
           QueueBody(service_.loop().scratch().first(got.bytes));
           if (limit != 0 && body_bytes_ > limit) {
             Fail(413, "body is too large");
@@ -147,6 +152,7 @@ bool Exchange::PumpUp() {
           }
           break;
         case Io::kEnd:
+          moved_ = true;
           if (head_.framing == Framing::kChunked) up_.append(kLastChunk);
           up_done_ = true;
           break;
@@ -178,7 +184,7 @@ bool Exchange::PumpDown() {
       return true;
     }
     if (got.io != Io::kOk) return UpstreamEnded(got.io);
-    response_begun_ = true;
+    response_begun_ = moved_ = true;
     std::string_view bytes = Text(scratch.first(got.bytes));
     while (!head_done_ && !bytes.empty()) {
       if (!TakeHead(bytes)) return false;
@@ -349,7 +355,8 @@ void Exchange::CountDown(size_t bytes) {
 
 // Whoever is waited for has so long.
 void Exchange::SetTimer() {
-  if (head_done_ && !down_.WantsBody()) {
+  times_taking_ = head_done_ && !down_.WantsBody();
+  if (times_taking_) {
     timer_.Set(client_.listener->body_timeout);
   } else if (up_waits_) {
     timer_.Set(client_.listener->body_timeout);

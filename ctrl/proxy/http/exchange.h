@@ -142,6 +142,8 @@ class Exchange final : private Stream::Handler {
   bool tried_again_ = false;
   std::string up_;                     // to be sent to the upstream
   bool up_waits_ = false;              // for the client's body
+  bool moved_ = false;                 // something did, in this call of Pump
+  bool times_taking_ = false;          // timer_ is that of a client that does not take the response
   bool up_done_ = false;               // the request has been read and queued to its end
   uint64_t body_bytes_ = 0;            // of the request
   RouteCounters* counters_ = nullptr;  // of route_
