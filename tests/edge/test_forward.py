@@ -212,6 +212,7 @@ def test_a_source_that_has_another_backend(edge, origins):
         assert client.exactly(6) == b"second"
 
 
+@pytest.mark.slow
 def test_a_hello_that_is_never_whole(edge, origins):
     with edge.client("mixed") as client:
         client.send(hello("one.example")[:60])
@@ -227,6 +228,7 @@ def test_forward_of_a_decrypted_connection(edge, origin, client_tls):
     assert origin.received == b"x" * 100000
 
 
+@pytest.mark.slow
 def test_nothing_is_read_that_cannot_be_written(edge, origin):
     """The origin's sender is stopped by a client that does not read, and goes on with it."""
     sent = []

@@ -143,7 +143,8 @@ IN_ORDER = {"somebody else's", "encoded dots", "half encoded dots", "dots", "enc
             "encoded NUL", "encoded backslash", "broken escape", "cut escape"}
 
 
-@pytest.mark.parametrize("split", [False, True], ids=["whole", "split"])
+@pytest.mark.parametrize("split", [
+    pytest.param(False, id="whole"), pytest.param(True, id="split", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(edge, origins, name, split):
     """The answer, the connection's end, and nothing at any server: not of what is behind either."""

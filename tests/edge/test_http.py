@@ -417,6 +417,7 @@ def test_a_slow_client_stops_the_sender(edge, origin):
         assert edge.resident_bytes() - before < 8 << 20
 
 
+@pytest.mark.slow
 def test_a_slow_server_stops_the_client(edge, origin):
     go = threading.Event()
     origin.script = lambda connection: (connection.until(b"\r\n\r\n"), go.wait(10))
@@ -443,6 +444,7 @@ def test_a_response_that_does_not_come(edge, origin):
     origin.wait_ended()
 
 
+@pytest.mark.slow
 def test_nothing_that_a_client_sends_ahead_makes_it_wait_longer(edge, origin):
     origin.script = lambda connection: (connection.request(), connection.drain())
     with edge.client("http") as client:
@@ -478,6 +480,7 @@ def test_a_body_that_does_not_come(edge, origin):
     assert origin.requests == []
 
 
+@pytest.mark.slow
 def test_a_connection_that_says_nothing(edge, origin):
     with edge.client("short") as client:
         client.assert_closed(4)

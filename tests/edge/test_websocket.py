@@ -126,6 +126,7 @@ def test_upgrades_that_are_passed_over(edge, origin, change):
     assert one.get("Upgrade") is None and one.get("Connection") is None
 
 
+@pytest.mark.slow
 def test_idle_tunnels_end(edge, origin):
     with edge.client("http") as client:
         assert client.ask(upgrade("/idle-ws")).status == 101
