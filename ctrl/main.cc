@@ -77,7 +77,7 @@ class App {
   void FinishAdmin(bool commit);
   Signal Catch(int number, event_callback_fn callback);
   api::CtrlStatus Status();
-  api::CtrlDrainResult Drain(const std::string& bridge, bool drained);
+  api::CtrlDrainResult Drain(const api::CtrlDrain& drain);
   void OnHangup();
   void Notify();
 
@@ -207,7 +207,10 @@ absl::Status App::Start() {
   run_dir_ = *std::move(run_dir);
   base_.reset(event_base_new());
   if (!base_) return absl::UnavailableError("no event loop can be made");
-  if (absl::Status served = edge_.Serve(base_.get()); !served.ok()) return served;
+  if (absl::Status served =
+          edge_.Serve(base_.get(), options_.run_dir + "/" + proxy::kServerDrainFileName);
+      !served.ok())
+    return served;
   auto end = [](int, short, void* self) {
     event_base_loopbreak(static_cast<App*>(self)->base_.get());
   };
@@ -229,9 +232,7 @@ absl::Status App::Start() {
   admin::CtrlSocket::Handlers handlers;
   handlers.status = [this] { return Status(); };
   handlers.reload = [this](Controller::ReloadDone done) { controller_->Reload(std::move(done)); };
-  handlers.drain = [this](const std::string& bridge, bool drained) {
-    return Drain(bridge, drained);
-  };
+  handlers.drain = [this](const api::CtrlDrain& drain) { return Drain(drain); };
   handlers.connections = [this](const auto& query, auto done) {
     edge_.Connections(query, std::move(done));
   };
@@ -254,13 +255,17 @@ api::CtrlStatus App::Status() {
   return status;
 }
 
-api::CtrlDrainResult App::Drain(const std::string& bridge, bool drained) {
+api::CtrlDrainResult App::Drain(const api::CtrlDrain& drain) {
   api::CtrlDrainResult result;
-  absl::Status status = monitor_->Drain(bridge, drained);
+  const std::string& bridge = drain.bridge();
+  const bool of_server = !drain.upstream().empty() || !drain.server().empty();
+  absl::Status status = of_server
+                            ? edge_.DrainServer(drain.upstream(), drain.server(), drain.drained())
+                            : monitor_->Drain(bridge, drain.drained());
   result.set_accepted(status.ok());
   result.set_unknown_bridge(absl::IsNotFound(status));
   result.set_message(std::string(status.message()));
-  if (!status.ok()) return result;
+  if (!status.ok() || of_server) return result;
   for (const api::BridgeHealth& health : monitor_->Describe()) {
     if (health.name() == bridge) *result.mutable_health() = health;
   }

@@ -88,8 +88,7 @@ class CtrlSocket::Client {
         break;
       case api::Request::kDrain:
         if (!Greeted(response)) break;
-        *response.mutable_drain() =
-            owner_.handlers_.drain(request.drain().bridge(), request.drain().drained());
+        *response.mutable_drain() = owner_.handlers_.drain(request.drain());
         break;
       case api::Request::kReload:
         if (!Greeted(response)) break;

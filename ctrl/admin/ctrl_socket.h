@@ -31,7 +31,7 @@ class CtrlSocket {
   struct Handlers {
     std::function<api::CtrlStatus()> status;
     std::function<void(std::function<void(bool accepted, const std::string& message)>)> reload;
-    std::function<api::CtrlDrainResult(const std::string& bridge, bool drained)> drain;
+    std::function<api::CtrlDrainResult(const api::CtrlDrain&)> drain;
     // Answered at once or later.
     std::function<void(const api::CtrlConnectionsQuery&,
                        std::function<void(const api::CtrlConnections&)>)>

@@ -110,7 +110,7 @@ void AddServers(Families& families, const std::vector<EdgeTotals::Server>& serve
   each(kGauge, "edge_server_up", "0 while the server fails its health check; 1 without one.",
        [](const Server& of) { return of.up ? 1 : 0; });
   each(kGauge, "edge_server_draining", "1 while the operator drains the server.",
-       [](const Server& of) { return of.draining ? 1 : 0; });
+       [](const Server& of) { return of.draining > 0 ? 1 : 0; });
   each(kGauge, "edge_server_left_alone",
        "Cores that leave the server alone because connections to it have failed.",
        [](const Server& of) { return of.left_alone; });

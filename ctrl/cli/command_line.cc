@@ -80,8 +80,13 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
       ->add_option("--limit", options.sources, "at most this many of each list")
       ->capture_default_str()
       ->check(CLI::Range(1u, 1000u));
-  CLI::App* drain = add("drain", "give a bridge no new sessions; those it has run out", Drain);
-  drain->add_option("BRIDGE", options.bridge, "its name")->required();
+  CLI::App* drain =
+      add("drain",
+          "give a bridge no new sessions, or an upstream's server no new connections; "
+          "those it has run out",
+          Drain);
+  drain->add_option("BRIDGE", options.bridge, "its name, or UPSTREAM/SERVER of the TCP edge")
+      ->required();
   auto set_wait = [&options](const std::string& seconds) {
     options.wait = true;
     // Without SECONDS CLI11 gives what it gives for a flag.
@@ -95,11 +100,11 @@ std::unique_ptr<CLI::App> MakeCommandLine(Options& options, Command& command) {
   };
   drain
       ->add_option_function<std::string>("--wait", set_wait,
-                                         "until no session is left, but not longer than SECONDS")
+                                         "until none is left, but not longer than SECONDS")
       ->option_text("[SECONDS]")
       ->expected(0, 1);
-  add("undrain", "give a bridge new sessions again", Undrain)
-      ->add_option("BRIDGE", options.bridge, "its name")
+  add("undrain", "give a bridge new sessions again, or a server new connections", Undrain)
+      ->add_option("BRIDGE", options.bridge, "its name, or UPSTREAM/SERVER of the TCP edge")
       ->required();
   add("reload", "have ctrl read its configuration file again", Reload);
   add("version", "versions of this command and of the running processes", Version);

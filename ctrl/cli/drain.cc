@@ -10,6 +10,7 @@
 
 #include "ctrl/cli/ask.h"
 #include "ctrl/cli/commands.h"
+#include "ctrl/cli/drain_server.h"
 #include "ctrl/cli/format.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
@@ -216,14 +217,19 @@ int Set(const Options& options, const Streams& streams, bool drained) {
   return kOk;
 }
 
+// No bridge's name has a slash in it.
+bool IsServer(const Options& options) {
+  return options.bridge.find('/') != std::string::npos;
+}
+
 }  // namespace
 
 int Drain(const Options& options, const Streams& streams) {
-  return Set(options, streams, true);
+  return IsServer(options) ? DrainServer(options, streams, true) : Set(options, streams, true);
 }
 
 int Undrain(const Options& options, const Streams& streams) {
-  return Set(options, streams, false);
+  return IsServer(options) ? DrainServer(options, streams, false) : Set(options, streams, false);
 }
 
 }  // namespace bridgehead::cli

@@ -72,6 +72,8 @@ absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& w
 void Edge::Commit() {
   if (!prepared_) return;
   current_ = prepared_->snapshot;
+  drains_->Configure(current_->edge());
+  TellDrains();
   for (size_t w = 0; w < workers_.size(); ++w) {
     workers_[w]->Apply(current_, std::move(prepared_->sockets[w]));
   }
@@ -127,11 +129,26 @@ EdgeTotals Edge::Totals() const {
   return totals;
 }
 
-absl::Status Edge::Serve(event_base* base) {
+absl::Status Edge::Serve(event_base* base, const std::string& drain_file) {
+  drains_ = std::make_unique<ServerDrains>(drain_file);
   auto surveys = Surveys::Create(base);
   if (!surveys.ok()) return surveys.status();
   surveys_ = *std::move(surveys);
   return absl::OkStatus();
+}
+
+void Edge::TellDrains() {
+  const auto names = std::make_shared<const std::set<std::string>>(drains_->names());
+  for (const auto& worker : workers_) {
+    worker->Run([names](Worker& w) { w.SetDrained(names); });
+  }
+}
+
+absl::Status Edge::DrainServer(const std::string& upstream, const std::string& server,
+                               bool drained) {
+  absl::Status status = drains_->Drain(upstream, server, drained);
+  if (status.ok()) TellDrains();
+  return status;
 }
 
 void Edge::Connections(const api::CtrlConnectionsQuery& query,

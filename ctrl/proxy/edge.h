@@ -20,6 +20,7 @@
 #include "ctrl/proxy/snapshot.h"
 #include "ctrl/proxy/stats/totals.h"
 #include "ctrl/proxy/surveys.h"
+#include "ctrl/proxy/upstream/server_drains.h"
 #include "ctrl/proxy/worker.h"
 
 namespace bridgehead::proxy {
@@ -49,9 +50,12 @@ class Edge {
   // What all workers have counted. From any thread.
   EdgeTotals Totals() const;
 
-  // Operators' questions, once there is an event loop to answer on (Serve). `done` is called there,
-  // at once or later: workers may be busy.
-  absl::Status Serve(event_base* base);
+  // Before all else: the event loop to answer operators on, and where their drains are kept.
+  absl::Status Serve(event_base* base, const std::string& drain_file);
+  // As of ServerDrains::Drain. Workers go by it from soon on; Totals says which do.
+  absl::Status DrainServer(const std::string& upstream, const std::string& server, bool drained);
+  // Operators' questions. `done` is called on the event loop, at once or later: workers may be
+  // busy.
   void Connections(const api::CtrlConnectionsQuery& query,
                    std::function<void(const api::CtrlConnections&)> done);
   void Sources(const api::CtrlSourcesQuery& query,
@@ -64,8 +68,10 @@ class Edge {
   };
   static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
   size_t Count(size_t (*count)(Worker&)) const;
+  void TellDrains();
 
   Lasting lasting_;
+  std::unique_ptr<ServerDrains> drains_;
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers
   std::unique_ptr<Surveys> surveys_;  // likewise
   Workers workers_;

@@ -7,6 +7,7 @@
 
 #include "ctrl/proxy/http/h1_connection.h"
 #include "ctrl/proxy/l4/tunnel_session.h"
+#include "ctrl/proxy/upstream/server_drains.h"
 #include "fmt/format.h"
 #include "relay/api/log.h"
 
@@ -97,8 +98,22 @@ void Worker::MakeGroups() {
       }
       groups_[upstream.name] =
           std::make_shared<Group>(*loop_, upstream, snapshot_->TlsOf(upstream.name), counters);
+      ApplyDrains(*groups_[upstream.name]);
     }
   }
+}
+
+void Worker::ApplyDrains(Group& group) const {
+  const config::Upstream& upstream = group.settings();
+  for (size_t i = 0; i < upstream.servers.size(); ++i) {
+    const std::string name = ServerDrains::NameOf(upstream.name, upstream.servers[i].name);
+    group.balancer().SetDraining(i, drained_ && drained_->contains(name));
+  }
+}
+
+void Worker::SetDrained(std::shared_ptr<const std::set<std::string>> servers) {
+  drained_ = std::move(servers);
+  for (const auto& [name, group] : groups_) ApplyDrains(*group);
 }
 
 void Worker::OnConnection(AcceptedConnection connection) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,12 +54,16 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   size_t CountTunnels();
   // Closes tunnels until `left` are left.
   void CloseTunnelsUntil(size_t left);
+  // Servers that get nothing new, as "UPSTREAM/SERVER": those before no longer, unless they are
+  // among them. Holds for groups that are made later too.
+  void SetDrained(std::shared_ptr<const std::set<std::string>> servers);
 
  private:
   Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);
   void Main();
   void Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
   void MakeGroups();
+  void ApplyDrains(Group& group) const;
   void Begin(std::unique_ptr<Session> session);
 
   // ListenerSet::Taker
@@ -86,6 +91,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   std::shared_ptr<const Snapshot> snapshot_;
   std::map<config::Endpoint, std::shared_ptr<LoopSite>> sites_;
   std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
+  std::shared_ptr<const std::set<std::string>> drained_;  // null: none
   AccessLog log_;
   RateTable rates_;
   AcceptRefusalLog refusals_;

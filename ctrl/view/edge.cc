@@ -52,7 +52,7 @@ api::EdgeStatus EdgeStatusOf(const proxy::EdgeTotals& totals) {
     to.set_upstream(from.upstream);
     to.set_server(from.name);
     to.set_down(!from.up);
-    to.set_draining(from.draining);
+    to.set_draining(from.draining >= totals.workers);
     to.set_left_alone(static_cast<uint32_t>(from.left_alone));
     to.set_connections(from.connections);
     to.set_kept(from.kept);

@@ -452,10 +452,10 @@ class CtrlSocketTest : public ::testing::Test {
         done(false, "because");
       }
     };
-    handlers.drain = [](const std::string& bridge, bool drained) {
+    handlers.drain = [](const api::CtrlDrain& drain) {
       api::CtrlDrainResult result;
-      result.set_accepted(drained);
-      result.set_message(bridge);
+      result.set_accepted(drain.drained());
+      result.set_message(drain.bridge());
       return result;
     };
     auto socket = CtrlSocket::Open(base_.get(), path_, std::move(handlers));

@@ -1,5 +1,6 @@
 // `bridgehead upstreams`, `connections`, `sources`, and the edge in `status`: against a ctrl that
 // says what a test wants it to.
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -66,7 +67,21 @@ class CliEdge : public ::testing::Test {
 
   api::Response Answer(const api::Request& request) {
     api::Response response;
-    if (request.has_ctrl()) *response.mutable_ctrl()->mutable_edge() = Edge();
+    if (request.has_ctrl()) {
+      *response.mutable_ctrl()->mutable_edge() = Edge();
+      auto& s1 = *response.mutable_ctrl()->mutable_edge()->mutable_servers(0);
+      // One look later than asked for; then a connection ends with each look.
+      s1.set_draining(std::exchange(applied_, draining_));
+      s1.set_connections(s1.draining() && left_ > 0 ? left_-- : left_);
+    }
+    if (request.has_drain()) {
+      drain_ = request.drain();
+      const bool known = drain_.upstream() == "web" && drain_.server() == "s1";
+      if (known) draining_ = drain_.drained();
+      response.mutable_drain()->set_accepted(known);
+      response.mutable_drain()->set_unknown_bridge(!known);
+      if (!known) response.mutable_drain()->set_message("got it, expected another");
+    }
     if (request.has_connections()) {
       query_ = request.connections();
       *response.mutable_connections() = connections_;
@@ -82,6 +97,9 @@ class CliEdge : public ::testing::Test {
   api::CtrlConnectionsQuery query_;
   api::CtrlConnections connections_;
   api::CtrlSources sources_;
+  api::CtrlDrain drain_;
+  bool draining_ = false, applied_ = false;
+  uint64_t left_ = 12;
   FakeRelay ctrl_;
 };
 
@@ -173,11 +191,45 @@ TEST_F(CliEdge, Status) {
   EXPECT_EQ(EdgeText(api::EdgeStatus()), "");
 }
 
+TEST_F(CliEdge, DrainsAServer) {
+  Result result = Do({"drain", "web/s1"});
+  EXPECT_EQ(result.code, kOk) << result.errors;
+  EXPECT_EQ(result.out, "web/s1 takes no new connections; 12 connections left\n");
+  EXPECT_EQ(drain_.bridge(), "");
+  EXPECT_TRUE(drain_.drained());
+  left_ = 2;
+  result = Do({"drain", "web/s1", "--wait"});
+  EXPECT_EQ(result.code, kOk) << result.errors;
+  EXPECT_EQ(result.out,
+            "web/s1: 2 connections left\nweb/s1: 1 connection left\n"
+            "web/s1 takes no new connections; no connections left\n");
+  left_ = 1000;
+  result = Do({"drain", "web/s1", "--wait", "0.3"});
+  EXPECT_EQ(result.code, kRefused);
+  EXPECT_THAT(result.errors, HasSubstr("left after 0.3 s\n"));
+  result = Do({"undrain", "web/s1", "--json"});
+  EXPECT_EQ(result.code, kOk) << result.errors;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["server"], "web/s1");
+  EXPECT_EQ(json["drained"], false);
+  EXPECT_FALSE(draining_);
+}
+
+TEST_F(CliEdge, DrainsNoServerOfAnotherName) {
+  for (const char* name : {"web/s9", "web/", "/s1", "s1/web", "web/s1/"}) {
+    const Result result = Do({"drain", name});
+    EXPECT_EQ(result.code, kUsage) << name;
+    EXPECT_EQ(result.errors, "UPSTREAM/SERVER: got it, expected another\n");
+  }
+  EXPECT_FALSE(draining_);
+}
+
 TEST(CliEdgeWithoutCtrl, IsNotReachable) {
   TemporaryDirectory empty;
   for (const char* command : {"upstreams", "connections", "sources"}) {
     EXPECT_EQ(RunIn(empty.path(), {command}).code, kUnreachable) << command;
   }
+  EXPECT_EQ(RunIn(empty.path(), {"drain", "web/s1"}).code, kUnreachable);
 }
 
 }  // namespace

@@ -42,9 +42,9 @@ TEST(ProxyStats, WorkersAreSummed) {
     worker->Route("meet", "/a")->requests.Count(599);
     worker->Route("meet", "/a")->bytes.to_server.Add(7);
     worker->Server("web", "s1")->kept.Add(3);
+    worker->Server("web", "s1")->draining.Set(1);
     worker->AddTo(totals, kNow);
   }
-  one.Server("web", "s1")->draining.Set(1);
   EXPECT_EQ(totals.workers, 2u);
   ASSERT_EQ(totals.listeners.size(), 1u);
   const EdgeTotals::Listener& listener = totals.listeners[0];
@@ -65,6 +65,7 @@ TEST(ProxyStats, WorkersAreSummed) {
   EXPECT_EQ(totals.routes[1].requests, (StatusTotals{0, 2, 0, 0, 0, 0}));
   ASSERT_EQ(totals.servers.size(), 1u);
   EXPECT_EQ(totals.servers[0].kept, 6u);
+  EXPECT_EQ(totals.servers[0].draining, 2u);
 }
 
 TEST(ProxyStats, WhatIsGoneStaysAsLongAsItIsUsed) {
@@ -119,13 +120,13 @@ TEST(ProxyStats, BalancersCountTheirServers) {
   balancer.SetUp(0, false);
   balancer.SetDraining(1, true);
   EXPECT_FALSE(server(0, kNow).up);
-  EXPECT_FALSE(server(0, kNow).draining);
+  EXPECT_EQ(server(0, kNow).draining, 0u);
   EXPECT_TRUE(server(1, kNow).up);
-  EXPECT_TRUE(server(1, kNow).draining);
+  EXPECT_EQ(server(1, kNow).draining, 1u);
   // The old one's connection is still there.
   Balancer next(upstream, counters());
   EXPECT_TRUE(server(0, kNow).up);
-  EXPECT_FALSE(server(1, kNow).draining);
+  EXPECT_EQ(server(1, kNow).draining, 0u);
   EXPECT_EQ(server(1, kNow).left_alone, 0u);
   EXPECT_EQ(server(0, kNow).connections, 1u);
   kept = {};

@@ -45,7 +45,7 @@ void Add(EdgeTotals::Route& to, const RouteCounters& from) {
 void Add(EdgeTotals::Server& to, const ServerCounters& from,
          std::chrono::steady_clock::time_point now) {
   to.up = to.up && from.down.Get() == 0;
-  to.draining = to.draining || from.draining.Get() != 0;
+  to.draining += from.draining.Get();
   const std::chrono::nanoseconds passed = now.time_since_epoch();
   to.left_alone += from.alone_until.Get() > static_cast<uint64_t>(passed.count()) ? 1 : 0;
   to.connections += from.connections.Get();

@@ -42,10 +42,10 @@ struct EdgeTotals {
   };
   struct Server {
     std::string upstream, name;
-    bool up = true;                                 // for every worker
-    bool draining = false;                          // for any worker
-    uint64_t left_alone = 0;                        // workers that leave it alone after failures
-    uint64_t connections = 0, kept = 0;             // now: in use, and waiting for a request
+    bool up = true;                      // for every worker
+    uint64_t draining = 0;               // workers that give it nothing new, as the operator wants
+    uint64_t left_alone = 0;             // workers that leave it alone after failures
+    uint64_t connections = 0, kept = 0;  // now: in use, and waiting for a request
     uint64_t picked = 0, failed = 0, requests = 0;  // in all
   };
   uint64_t workers = 0;  // 0: no TCP edge
