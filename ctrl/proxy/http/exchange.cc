@@ -367,6 +367,7 @@ void Exchange::SetTimer() {
 
 void Exchange::OnTime() {
   if (state_ == State::kSendingFile) {
+    if (record_) record_->error = "client does not take the response";
     Over();
     return down_.Abort();
   }
