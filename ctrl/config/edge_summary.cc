@@ -18,6 +18,7 @@ std::string Counted(size_t count, std::string_view what) {
 template <typename T>
 std::vector<std::string> Texts(const std::vector<T>& list) {
   std::vector<std::string> texts;
+  texts.reserve(list.size());
   for (const T& element : list) texts.push_back(element.text());
   return texts;
 }

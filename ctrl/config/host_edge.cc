@@ -38,13 +38,15 @@ void Refuse(const Config& config, const std::string& key, const std::string& pat
 void CheckFolder(const Config& config, const std::string& key, const std::string& path,
                  HostFindings& findings) {
   struct stat status {};
+  int error = 0;
   if (stat(path.c_str(), &status) != 0) {
-    Refuse(config, key, path, errno, "a folder", findings);
+    error = errno;
   } else if (!S_ISDIR(status.st_mode)) {
-    Refuse(config, key, path, ENOTDIR, "a folder", findings);
+    error = ENOTDIR;
   } else if (faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
-    Refuse(config, key, path, errno, "a folder", findings);
+    error = errno;
   }
+  if (error != 0) Refuse(config, key, path, error, "a folder", findings);
 }
 
 // The file may not be there yet; its folder has to be.
