@@ -48,7 +48,8 @@ absl::Status Snapshot::AddListener(const config::EdgeListener& listener, Lasting
   ListenerPlan& plan = plans_[listener.listen];
   if (listener.tls) {
     ServerContext::Protocols protocols;
-    if (!listener.hosts.empty()) protocols = {"http/1.1"};
+    if (!listener.hosts.empty() && listener.http2) protocols.emplace_back("h2");
+    if (!listener.hosts.empty()) protocols.emplace_back("http/1.1");
     auto tls = ServerContext::Create(*listener.tls, protocols, TicketsFor(*listener.tls, lasting));
     if (!tls.ok()) return tls.status();
     plan.tls = *std::move(tls);

@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include "ctrl/proxy/http/h1_connection.h"
+#include "ctrl/proxy/http/h2_connection.h"
 #include "ctrl/proxy/l4/tunnel_session.h"
 #include "ctrl/proxy/upstream/server_drains.h"
 #include "fmt/format.h"
@@ -157,23 +158,42 @@ std::shared_ptr<LoopSite> Worker::SiteOf(const config::EdgeListener& listener) {
 void Worker::StartTunnel(Session& session, const ClientInfo& client, std::unique_ptr<Stream> stream,
                          std::string_view to_server, std::string_view head, TunnelPlan plan) {
   const char* kind = head.empty() ? "tcp" : "websocket";
-  auto tunnel = std::make_unique<TunnelSession>(static_cast<SessionOwner&>(*this), kind, client,
-                                                std::move(stream), std::move(plan));
-  TunnelSession& started = *tunnel;
-  sessions_.Add(std::move(tunnel));
-  started.Start(to_server, head);
+  MakeTunnel(kind, client, std::move(stream), std::move(plan)).Start(to_server, head);
   Ended(session);
 }
 
+void Worker::AddTunnel(const ClientInfo& client, std::unique_ptr<Stream> stream, TunnelPlan plan) {
+  MakeTunnel("websocket", client, std::move(stream), std::move(plan)).Start({}, {});
+}
+
+TunnelSession& Worker::MakeTunnel(const char* kind, const ClientInfo& client,
+                                  std::unique_ptr<Stream> stream, TunnelPlan plan) {
+  auto tunnel = std::make_unique<TunnelSession>(static_cast<SessionOwner&>(*this), kind, client,
+                                                std::move(stream), std::move(plan));
+  TunnelSession& made = *tunnel;
+  sessions_.Add(std::move(tunnel));
+  return made;
+}
+
 void Worker::StartHttp(Session& session, ClientInfo client, std::unique_ptr<Stream> stream,
-                       std::string_view) {
-  auto connection = std::make_unique<H1Connection>(static_cast<HttpService&>(*this),
-                                                   std::move(stream), std::move(client));
-  H1Connection& started = *connection;
+                       std::string_view protocol) {
+  // Without ALPN it is HTTP/1: nobody is asked to guess from the first bytes.
+  if (protocol == "h2") {
+    Begin<H2Connection>(std::move(client), std::move(stream));
+  } else {
+    Begin<H1Connection>(std::move(client), std::move(stream));
+  }
+  Ended(session);
+}
+
+template <typename Connection>
+void Worker::Begin(ClientInfo client, std::unique_ptr<Stream> stream) {
+  auto connection = std::make_unique<Connection>(static_cast<HttpService&>(*this),
+                                                 std::move(stream), std::move(client));
+  Connection& started = *connection;
   sessions_.Add(std::move(connection));
   if (draining_) started.BeginDrain();
   started.Start();
-  Ended(session);
 }
 
 void Worker::BeginDrain() {

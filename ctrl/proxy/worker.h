@@ -19,6 +19,8 @@
 
 namespace bridgehead::proxy {
 
+class TunnelSession;
+
 // What a source has of a listener (connections) or, without one, of requests that a route limits.
 struct SourceUse {
   std::string listener, source;
@@ -64,7 +66,10 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
   void MakeGroups();
   void ApplyDrains(Group& group) const;
-  void Begin(std::unique_ptr<Session> session);
+  TunnelSession& MakeTunnel(const char* kind, const ClientInfo& client,
+                            std::unique_ptr<Stream> stream, TunnelPlan plan);
+  template <typename Connection>
+  void Begin(ClientInfo client, std::unique_ptr<Stream> stream);
 
   // ListenerSet::Taker
   void OnConnection(AcceptedConnection connection) override;
@@ -80,6 +85,8 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   RateTable& rates() override { return rates_; }
   void StartTunnel(Session& session, const ClientInfo& client, std::unique_ptr<Stream> stream,
                    std::string_view to_server, std::string_view head, TunnelPlan plan) override;
+  void AddTunnel(const ClientInfo& client, std::unique_ptr<Stream> stream,
+                 TunnelPlan plan) override;
   // Arrival::Owner
   void StartHttp(Session& session, ClientInfo client, std::unique_ptr<Stream> stream,
                  std::string_view protocol) override;

@@ -26,6 +26,9 @@ class HttpService : public SessionOwner {
   virtual void StartTunnel(Session& session, const ClientInfo& client,
                            std::unique_ptr<Stream> stream, std::string_view to_server,
                            std::string_view head, TunnelPlan plan) = 0;
+  // A stream of HTTP/2 has become a tunnel, beside the session that its connection is.
+  virtual void AddTunnel(const ClientInfo& client, std::unique_ptr<Stream> stream,
+                         TunnelPlan plan) = 0;
 
  protected:
   ~HttpService() = default;
