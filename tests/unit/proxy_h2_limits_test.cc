@@ -143,6 +143,31 @@ TEST_F(ProxyH2Limits, PrioritiesAndUnknownFrames) {
   EXPECT_EQ(goaway_, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+TEST_F(ProxyH2Limits, WindowsAreToldOfAsOftenAsClientsDo) {
+  Start();
+  Send(Headers(1, Request("GET", "/api")));
+  UpstreamHead();
+  const std::string body(6'000'000, 'x');
+  std::thread origin(
+      [&] { UpstreamSend("HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n" + body); });
+  constexpr size_t kEach = 4096;
+  size_t told = 0;
+  uint32_t updates = 0;
+  while (!answers_[1].whole) {
+    const H2Frame frame = Next();
+    ASSERT_NE(frame.type, 0xff);
+    Take(frame);
+    for (; told + kEach <= answers_[1].body.size(); told += kEach, updates += 2) {
+      Send(WindowUpdate(0, kEach) + WindowUpdate(1, kEach));
+    }
+  }
+  EXPECT_EQ(answers_[1].body.size(), body.size());
+  EXPECT_GT(updates, 2 * H2Limits::kEmptyFrames.burst);
+  origin.join();
+  Flood(WindowUpdate(0, 1), 3 * H2Limits::kEmptyFrames.burst);
+  EXPECT_EQ(goaway_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 TEST_F(ProxyH2Limits, FieldsAndTheirSize) {
   Start();
   H2Fields many = Request("GET", "/say");
@@ -187,9 +212,9 @@ TEST_F(ProxyH2Limits, AnswersThatAreNotTaken) {
   EXPECT_EQ(answers_[1].status(), "200");
 }
 
-TEST_F(ProxyH2Limits, AClientThatDoesNotReadIsNotRead) {
+TEST_F(ProxyH2Limits, SmallBuffersLoseNothing) {
   Start("", 4096);
-  // Pings within their rate, whose answers nobody takes, and requests likewise.
+  // More than the client's kernel takes at once.
   std::string all;
   for (uint32_t id = 1; id < 100; id += 2) all += Headers(id, Request("GET", "/say"));
   for (size_t at = 0; at < 50; ++at) all += MakeFrame(NGHTTP2_PING, 0, 0, "12345678");

@@ -180,7 +180,10 @@ int H2Callbacks::OnStreamClose(nghttp2_session* session, int32_t id, uint32_t er
 
 int H2Callbacks::OnFrameSent(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
   H2Connection& connection = ConnectionOf(self);
-  if (frame->hd.type == NGHTTP2_DATA) connection.empty_frames_.Give(H2Limits::kEmptyPerData);
+  if (frame->hd.type == NGHTTP2_DATA) {
+    const size_t of_bytes = frame->hd.length / H2Limits::kBytesPerEmpty;
+    connection.empty_frames_.Give(H2Limits::kEmptyPerData + static_cast<uint32_t>(of_bytes));
+  }
   H2Stream* stream = StreamOf(session, frame->hd.stream_id);
   if (stream == nullptr) return 0;
   if (frame->hd.type == NGHTTP2_HEADERS) stream->HeadSent();

@@ -33,10 +33,11 @@ struct H2Limits {
   // what it sends.
   static constexpr H2Rate kResets{200, 20};
   // Frames that carry nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones.
-  // Each frame of a body that is sent makes up for kEmptyPerData of them: its receipt is told for
-  // the stream and for the connection.
+  // Each frame of a body that is sent makes up for some of them: clients tell of what they have
+  // taken for the stream and for the connection, and some do so for each 4 KiB.
   static constexpr H2Rate kEmptyFrames{1000, 100};
   static constexpr uint32_t kEmptyPerData = 2;
+  static constexpr size_t kBytesPerEmpty = 2048;  // and one more for so many
   // Answers to PING and SETTINGS that wait because the client does not read.
   static constexpr size_t kMaxWaitingAcks = 100;
   static constexpr size_t kMaxSettings = 32;  // in one frame
