@@ -22,6 +22,7 @@
 #include "ctrl/proxy/l4/tunnel_session.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "ctrl/proxy/route/worker_pool.h"
+#include "ctrl/proxy/stats/edge_counters.h"
 #include "tests/support/tcp_pair.h"
 
 namespace bridgehead::test {
@@ -131,8 +132,10 @@ class H2Scene : public testing::Test, protected HttpService {
     auto site = Site::Build(edge_, *listener_, logs);
     ASSERT_TRUE(site.ok()) << site.status();
     site_ = std::make_shared<LoopSite>(
-        *site, pool_, [this](std::function<void()> task) { loop_->Post(std::move(task)); });
-    group_ = std::make_shared<Group>(*loop_, edge_.upstreams[0], nullptr);
+        *site, pool_, [this](std::function<void()> task) { loop_->Post(std::move(task)); },
+        counters_);
+    group_ = std::make_shared<Group>(*loop_, edge_.upstreams[0], nullptr,
+                                     Balancer::Counters{counters_.Server("origin", "server")});
     const auto [client, server] = TcpPair();
     client_ = client;
     fcntl(client_, F_SETFL, 0);
@@ -143,6 +146,7 @@ class H2Scene : public testing::Test, protected HttpService {
     }
     ClientInfo info;
     info.listener = listener_;
+    info.admission = std::make_shared<Admission>(std::make_shared<ListenerState>());
     info.tls = true;
     info.peer = info.local = SocketAddress(*config::Address::Parse("127.0.0.1"), 1);
     auto connection = std::make_unique<H2Connection>(
@@ -339,6 +343,7 @@ class H2Scene : public testing::Test, protected HttpService {
     started.Start({}, {});
   }
 
+  EdgeCounters counters_;
   WorkerPool pool_;
   std::unique_ptr<Loop> loop_;
   RateTable rates_;
