@@ -99,9 +99,14 @@ std::string SourcesText(const api::CtrlSources& sources) {
     connections.Add({source.source(), source.listener(), Thousands(source.used()),
                      Thousands(source.refused())});
   }
-  Table requests({{"BY REQUESTS"}, {"REQUESTS", Align::kRight}, {"REFUSED", Align::kRight}});
+  Table requests({{"BY REQUESTS"},
+                  {"HOST"},
+                  {"ROUTE"},
+                  {"REQUESTS", Align::kRight},
+                  {"REFUSED", Align::kRight}});
   for (const api::EdgeSource& source : sources.by_requests()) {
-    requests.Add({source.source(), Thousands(source.used()), Thousands(source.refused())});
+    requests.Add({source.source(), source.host(), Printable(source.route()),
+                  Thousands(source.used()), Thousands(source.refused())});
   }
   std::string out = connections.empty() ? "" : connections.Text();
   if (!requests.empty()) out += (out.empty() ? "" : "\n") + requests.Text();

@@ -320,8 +320,8 @@ std::vector<Key> AccessKeys() {
        .min = 0,
        .max = kMaxRequests,
        .default_text = "0",
-       .doc = "Of one client address, in IPv6 of one /64. Beyond it requests are answered with "
-              "429. 0: no limit.",
+       .doc = "Of one client address, in IPv6 of one /64, on all listeners of the host together. "
+              "Beyond it requests are answered with 429. 0: no limit.",
        .source = "RFC 6585 section 4",
        .set = [](Config& c, const Value& v) { LastRoute(c).requests_per_source = Number(v); }},
   };

@@ -35,14 +35,14 @@ std::string Unknown(const char* option, const std::string& name, const std::vect
   return fmt::format("{}: got {}, expected one of: {}", option, name, names);
 }
 
-// By listener (empty: of requests) and source.
-using Sums = std::map<std::pair<std::string, std::string>, SourceUse>;
+// By listener (empty: of requests), host, route and source.
+using Sums = std::map<std::tuple<std::string, std::string, std::string, std::string>, SourceUse>;
 
 void FillBusiest(const Sums& sums, bool requests, size_t most,
                  google::protobuf::RepeatedPtrField<api::EdgeSource>& to) {
   std::vector<const Sums::value_type*> found;
   for (const auto& sum : sums) {
-    if (sum.first.first.empty() == requests) found.push_back(&sum);
+    if (std::get<0>(sum.first).empty() == requests) found.push_back(&sum);
   }
   // Who holds connections is in the way now; of requests those that were too many count.
   std::stable_sort(found.begin(), found.end(), [requests](const auto* a, const auto* b) {
@@ -53,8 +53,8 @@ void FillBusiest(const Sums& sums, bool requests, size_t most,
   if (found.size() > most) found.resize(most);
   for (const auto* sum : found) {
     api::EdgeSource& source = *to.Add();
-    source.set_listener(sum->first.first);
-    source.set_source(sum->first.second);
+    std::tie(*source.mutable_listener(), *source.mutable_host(), *source.mutable_route(),
+             *source.mutable_source()) = sum->first;
     source.set_used(sum->second.used);
     source.set_refused(sum->second.refused);
   }
@@ -109,7 +109,7 @@ void AskSources(Surveys& surveys, const Workers& workers, const api::CtrlSources
       auto part = std::make_shared<std::vector<SourceUse>>(asked.BusiestSources(limit));
       surveys.Answer(survey, [sums, part] {
         for (const SourceUse& use : *part) {
-          SourceUse& sum = (*sums)[{use.listener, use.source}];
+          SourceUse& sum = (*sums)[{use.listener, use.host, use.route, use.source}];
           sum.used += use.used;
           sum.refused += use.refused;
         }

@@ -70,7 +70,8 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
     if (plan->site) {
       // A site refers to its snapshot's configuration: whoever has it keeps that too.
       std::shared_ptr<const Site> site(snapshot_, plan->site.get());
-      sites_[listener.listen] = std::make_shared<LoopSite>(std::move(site), pool_, post, counters_);
+      sites_[listener.listen] =
+          std::make_shared<LoopSite>(std::move(site), pool_, post, counters_, rates_);
     }
   }
   MakeGroups();
@@ -82,6 +83,7 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
     counters_.AddListener(listener.name, listeners_.state(listener.listen));
   }
   counters_.Forget(snapshot_->edge());
+  rates_.Forget(snapshot_->edge());
 }
 
 // Upstreams that have not changed keep their connections, and what is known of their servers.
@@ -223,11 +225,11 @@ std::vector<SourceUse> Worker::BusiestSources(size_t most) const {
       // As the table of requests has it.
       const std::string source =
           use.source.address.is_v4() ? use.source.address.text() : use.source.text();
-      all.push_back({listener.name, source, use.connections, use.refused});
+      all.push_back({listener.name, "", "", source, use.connections, use.refused});
     }
   }
   for (const RateTable::Row& row : rates_.Top(most)) {
-    all.push_back({"", row.source, row.allowed, row.refused});
+    all.push_back({"", row.host, row.route, row.source, row.allowed, row.refused});
   }
   return all;
 }

@@ -23,7 +23,7 @@ class TunnelSession;
 
 // What a source has of a listener (connections) or, without one, of requests that a route limits.
 struct SourceUse {
-  std::string listener, source;
+  std::string listener, host, route, source;
   uint64_t used = 0, refused = 0;
 };
 

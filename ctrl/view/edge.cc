@@ -121,8 +121,11 @@ std::string SourcesJson(const api::CtrlSources& sources) {
                               {"refused", source.refused()}});
   }
   for (const api::EdgeSource& source : sources.by_requests()) {
-    by_requests.push_back(
-        {{"source", source.source()}, {"requests", source.used()}, {"refused", source.refused()}});
+    by_requests.push_back({{"source", source.source()},
+                           {"host", source.host()},
+                           {"route", source.route()},
+                           {"requests", source.used()},
+                           {"refused", source.refused()}});
   }
   return Print({{"by_connections", by_connections},
                 {"by_requests", by_requests},

@@ -106,6 +106,11 @@ class EdgeLab:
         wait_for(lambda: f"{word}: {self.log()[before:]}", lambda: word in self.log()[before:])
         return self.log()[before:]
 
+    def ask(self, *command):
+        """What `bridgehead COMMAND --json` says."""
+        return json.loads(run(f"{BUILD}/ctrl/bridgehead", "--run-dir", self.run_dir, *command,
+                              "--json"))
+
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()

@@ -157,6 +157,40 @@ def test_rate_of_a_source(edge, origin):
 
 
 # ------------------------------------------------------------------------------------------- log
+def test_rates_of_routes_are_apart(own_edge, origin):
+    """Each listener's site numbers its routes anew, but a limit is a route's: behind two listeners it
+    is one, and what it knows of a source outlasts a reload."""
+    lab = own_edge
+    for name in ("first", "second"):
+        lab.host(name, [f"{name}.example"], [
+            {"path": "/", "name": "all", "respond": {"status": 204}, "requests_per_source": 1}])
+        lab.listener(name, hosts=[name])
+    lab.listener("third", hosts=["first"])
+    lab.start()
+
+    def ask(listener, host):
+        with lab.client(listener, source="127.0.8.9") as client:
+            return client.ask(get("/", f"{host}.example")).status
+
+    def used(host):
+        rows = [row for row in lab.ask("sources")["by_requests"] if row["host"] == host]
+        assert all((row["source"], row["route"]) == ("127.0.8.9", "all") for row in rows)
+        return [(row["requests"], row["refused"]) for row in rows]
+    assert ask("first", "first") == 204
+    assert used("first") == [(1, 0)] and used("second") == []
+    assert ask("second", "second") == 204
+    assert used("first") == [(1, 0)] and used("second") == [(1, 0)]
+    ask("third", "first")
+    assert sum(used("first")[0]) == 2 and used("second") == [(1, 0)]
+    before = used("first")
+    lab.edge["hosts"][-1]["routes"][0].pop("requests_per_source")  # of "second"
+    lab.edge["hosts"][-2]["routes"].insert(0, {"path": "/new", "respond": {"status": 204}})
+    lab.reload()
+    assert used("first") == before and used("second") == []
+    ask("first", "first")
+    assert sum(used("first")[0]) == 3
+
+
 
 def test_a_line_of_the_access_log(edge, origin):
     origin.answer = lambda connection, request: connection.send(ok(b"12345"))

@@ -169,16 +169,21 @@ TEST_F(CliEdge, Sources) {
   source.set_source("192.0.2.1");
   source.set_used(40);
   source.set_refused(1000);
-  sources_.add_by_requests()->set_source("2001:db8::/64");
+  api::EdgeSource& asking = *sources_.add_by_requests();
+  asking.set_source("2001:db8::/64");
+  asking.set_host("meet");
+  asking.set_route("/http-bind");
   EXPECT_EQ(Do({"sources"}).out,
             "BY CONNECTIONS  LISTENER  CONNECTIONS  REFUSED\n"
             "192.0.2.1       https              40    1,000\n"
             "\n"
-            "BY REQUESTS    REQUESTS  REFUSED\n"
-            "2001:db8::/64         0        0\n");
+            "BY REQUESTS    HOST  ROUTE       REQUESTS  REFUSED\n"
+            "2001:db8::/64  meet  /http-bind         0        0\n");
   const Json json = Json::parse(Do({"sources", "--json"}).out);
   EXPECT_EQ(json["by_connections"][0]["connections"], 40);
   EXPECT_EQ(json["by_requests"][0]["source"], "2001:db8::/64");
+  EXPECT_EQ(json["by_requests"][0]["host"], "meet");
+  EXPECT_EQ(json["by_requests"][0]["route"], "/http-bind");
 }
 
 TEST_F(CliEdge, Status) {

@@ -133,7 +133,7 @@ class H2Scene : public testing::Test, protected HttpService {
     ASSERT_TRUE(site.ok()) << site.status();
     site_ = std::make_shared<LoopSite>(
         *site, pool_, [this](std::function<void()> task) { loop_->Post(std::move(task)); },
-        counters_);
+        counters_, rates_);
     group_ = std::make_shared<Group>(*loop_, edge_.upstreams[0], nullptr,
                                      Balancer::Counters{counters_.Server("origin", "server")});
     const auto [client, server] = TcpPair();

@@ -75,10 +75,11 @@ TEST(ProxyRate, ManySourcesThroughASmallTable) {
 
 TEST(ProxyRate, TheTopIsWhatWasRefusedMost) {
   RateTable table(8);
+  const uint32_t rule = table.RuleOf("meet", "/");
   EXPECT_TRUE(table.Top(3).empty());
   const auto ask = [&](std::string_view source, int times) {
     int taken = 0;
-    for (int i = 0; i < times; ++i) taken += table.Take(At(source), 7, 2, kStart) ? 1 : 0;
+    for (int i = 0; i < times; ++i) taken += table.Take(At(source), rule, 2, kStart) ? 1 : 0;
     return taken;
   };
   EXPECT_EQ(ask("192.0.2.1", 1), 1);
@@ -87,11 +88,37 @@ TEST(ProxyRate, TheTopIsWhatWasRefusedMost) {
   const auto top = table.Top(2);
   ASSERT_EQ(top.size(), 2u);
   EXPECT_EQ(top[0].source, "2001:db8::/64");
-  EXPECT_EQ(top[0].rule, 7u);
+  EXPECT_EQ(top[0].host, "meet");
+  EXPECT_EQ(top[0].route, "/");
   EXPECT_EQ(top[0].allowed, 2u);
   EXPECT_EQ(top[0].refused, 3u);
   EXPECT_EQ(top[1].source, "192.0.2.2");
   EXPECT_EQ(table.Top(9).size(), 3u);
+}
+
+TEST(ProxyRate, ARuleIsARouteByName) {
+  RateTable table(8);
+  const uint32_t chat = table.RuleOf("meet", "chat"), files = table.RuleOf("meet", "files");
+  EXPECT_NE(chat, files);
+  EXPECT_NE(chat, table.RuleOf("other", "chat"));
+  EXPECT_EQ(TakeAll(table, "192.0.2.1", 3, kStart, chat), 3);
+  EXPECT_EQ(TakeAll(table, "192.0.2.1", 3, kStart, files), 3);
+  // What stays keeps its number, its sources and their counts; what was taken out begins anew.
+  config::Edge edge;
+  config::Host& host = edge.hosts.emplace_back();
+  host.name = "meet";
+  host.routes.resize(2);
+  host.routes[0].name = "chat";
+  host.routes[0].requests_per_source = 3;
+  host.routes[1].name = "files";  // without a limit
+  table.Forget(edge);
+  EXPECT_EQ(table.RuleOf("meet", "chat"), chat);
+  EXPECT_EQ(TakeAll(table, "192.0.2.1", 3, kStart, table.RuleOf("meet", "chat")), 0);
+  const auto top = table.Top(9);
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0].route, "chat");
+  EXPECT_EQ(top[0].allowed, 3u);
+  EXPECT_EQ(TakeAll(table, "192.0.2.1", 3, kStart, table.RuleOf("meet", "files")), 3);
 }
 
 }  // namespace

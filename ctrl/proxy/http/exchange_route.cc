@@ -74,7 +74,7 @@ bool Exchange::Admit() {
     return false;
   }
   if (route.requests_per_source != 0 &&
-      !service_.rates().Take(source, route_->number, route.requests_per_source,
+      !service_.rates().Take(source, site_->rate_rule(*route_), route.requests_per_source,
                              service_.loop().now())) {
     Answer(429, "too many requests of this source");
     return false;

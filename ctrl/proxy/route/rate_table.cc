@@ -1,6 +1,7 @@
 #include "ctrl/proxy/route/rate_table.h"
 
 #include <algorithm>
+#include <set>
 
 namespace bridgehead::proxy {
 namespace {
@@ -13,6 +14,22 @@ RateTable::RateTable(size_t entries) : limit_(entries) {
   entries_.reserve(limit_ + 1);
   entries_.emplace_back();
   index_.reserve(limit_);
+}
+
+uint32_t RateTable::RuleOf(const std::string& host, const std::string& route) {
+  const auto [rule, is_new] = rules_.try_emplace({host, route}, next_rule_);
+  if (is_new) ++next_rule_;
+  return rule->second;
+}
+
+void RateTable::Forget(const config::Edge& edge) {
+  std::set<std::pair<std::string, std::string>> limited;
+  for (const config::Host& host : edge.hosts) {
+    for (const config::Route& route : host.routes) {
+      if (route.requests_per_source != 0) limited.emplace(host.name, route.name);
+    }
+  }
+  std::erase_if(rules_, [&](const auto& rule) { return !limited.contains(rule.first); });
 }
 
 void RateTable::Unlink(uint32_t at) {
@@ -67,9 +84,13 @@ bool RateTable::Take(const config::Address& source, uint32_t rule, uint32_t per_
 }
 
 std::vector<RateTable::Row> RateTable::Top(size_t count) const {
+  absl::flat_hash_map<uint32_t, const std::pair<std::string, std::string>*> names;
+  for (const auto& [name, rule] : rules_) names.emplace(rule, &name);
   std::vector<const Entry*> all;
   all.reserve(index_.size());
-  for (size_t at = 1; at < entries_.size(); ++at) all.push_back(&entries_[at]);
+  for (size_t at = 1; at < entries_.size(); ++at) {
+    if (names.contains(entries_[at].key.rule)) all.push_back(&entries_[at]);
+  }
   const size_t wanted = std::min(count, all.size());
   std::partial_sort(all.begin(), all.begin() + static_cast<ptrdiff_t>(wanted), all.end(),
                     [](const Entry* a, const Entry* b) {
@@ -79,9 +100,10 @@ std::vector<RateTable::Row> RateTable::Top(size_t count) const {
   for (size_t i = 0; i < wanted; ++i) {
     const Entry& entry = *all[i];
     const auto& network = entry.key.network;
+    const auto& [host, route] = *names.at(entry.key.rule);
     rows.push_back(
-        {network.is_v6() ? config::Prefix{network, kV6SourceBits}.text() : network.text(),
-         entry.key.rule, entry.allowed, entry.refused});
+        {network.is_v6() ? config::Prefix{network, kV6SourceBits}.text() : network.text(), host,
+         route, entry.allowed, entry.refused});
   }
   return rows;
 }

@@ -6,6 +6,9 @@
 // with a full bucket, which is what it would have after a second anyway. So a flood from more
 // sources than the table holds is for limits in all to stop, not for this one.
 //
+// A rule is a route's limit, by the names of the configuration: the same route behind two listeners
+// is one rule, and one that stays in a new configuration keeps what its sources have used.
+//
 // One thread; no clock of its own.
 #pragma once
 
@@ -13,12 +16,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "ctrl/config/address.h"
+#include "ctrl/config/edge.h"
 
 namespace bridgehead::proxy {
 
@@ -31,18 +36,23 @@ class RateTable {
   // Takes all its memory now: about 100 bytes for each of `entries`, 1..2^32-2.
   explicit RateTable(size_t entries = kMaxRateEntries);
 
+  // The rule of a route: the same number for the same names.
+  uint32_t RuleOf(const std::string& host, const std::string& route);
+  // Rules that `edge` does not have are over: one of the same names will begin anew.
+  void Forget(const config::Edge& edge);
+
   // False: `source` has made its `per_second` requests (1..1,000,000) of the last second. That many
-  // may also come at once. `rule` tells limits apart, such as those of different routes.
+  // may also come at once.
   [[nodiscard]] bool Take(const config::Address& source, uint32_t rule, uint32_t per_second,
                           Time now);
 
   struct Row {
-    std::string source;  // "192.0.2.1", "2001:db8::/64"
-    uint32_t rule = 0;
+    std::string source;                 // "192.0.2.1", "2001:db8::/64"
+    std::string host, route;            // of the rule
     uint64_t allowed = 0, refused = 0;  // since it was seen first
   };
-  // The `count` sources with the most refusals, then with the most requests. For the operator: goes
-  // over the whole table.
+  // The `count` sources with the most refusals, then with the most requests, of rules that are
+  // not over. For the operator: goes over the whole table.
   std::vector<Row> Top(size_t count) const;
 
   size_t size() const { return index_.size(); }
@@ -72,6 +82,8 @@ class RateTable {
   std::vector<Entry> entries_;  // [0] is the list's head: its `older` is the newest
   absl::flat_hash_map<Key, uint32_t> index_;
   uint64_t forgotten_ = 0;
+  std::map<std::pair<std::string, std::string>, uint32_t> rules_;  // by host and route
+  uint32_t next_rule_ = 0;  // what is over leaves rows, so no number comes twice
 };
 
 }  // namespace bridgehead::proxy

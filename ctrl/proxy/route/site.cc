@@ -126,14 +126,18 @@ const SiteHost* Site::Find(std::string_view host) const {
 }
 
 LoopSite::LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool,
-                   const DeferredCheck::Post& post, EdgeCounters& counters)
+                   const DeferredCheck::Post& post, EdgeCounters& counters, RateTable& rates)
     : site_(std::move(site)),
       basic_auth_(site_->route_count()),
       cookie_tokens_(site_->route_count()),
-      counters_(site_->route_count()) {
+      counters_(site_->route_count()),
+      rate_rules_(site_->route_count()) {
   for (const SiteHost& host : site_->hosts()) {
     for (const SiteRoute& route : host.routes) {
       counters_[route.number] = counters.Route(host.config->name, route.config->name);
+      if (route.config->requests_per_source != 0) {
+        rate_rules_[route.number] = rates.RuleOf(host.config->name, route.config->name);
+      }
       if (route.passwords) {
         basic_auth_[route.number] = std::make_unique<BasicAuthCheck>(route.passwords, pool, post);
       }

@@ -17,6 +17,7 @@
 #include "ctrl/proxy/route/headers.h"
 #include "ctrl/proxy/route/host_table.h"
 #include "ctrl/proxy/route/origin.h"
+#include "ctrl/proxy/route/rate_table.h"
 #include "ctrl/proxy/route/redirect.h"
 #include "ctrl/proxy/route/route_table.h"
 #include "ctrl/proxy/route/source_list.h"
@@ -26,7 +27,7 @@ namespace bridgehead::proxy {
 
 struct SiteRoute {
   const config::Route* config = nullptr;
-  uint32_t number = 0;  // among all of the site: of checks and limits
+  uint32_t number = 0;  // among all of the site: of checks and counters
   RequestHeaders request_headers;
   HeaderEdits response_headers;
   SourceList access;
@@ -75,9 +76,9 @@ class Site {
 // A site on one loop, with what its routes remember there.
 class LoopSite {
  public:
-  // `counters`: the worker's.
+  // `counters` and `rates`: the worker's.
   LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool, const DeferredCheck::Post& post,
-           EdgeCounters& counters);
+           EdgeCounters& counters, RateTable& rates);
 
   const Site& site() const { return *site_; }
   // Null: the route has no such check.
@@ -88,12 +89,15 @@ class LoopSite {
   const std::shared_ptr<RouteCounters>& counters(const SiteRoute& route) const {
     return counters_[route.number];
   }
+  // Of a route with requests_per_source.
+  uint32_t rate_rule(const SiteRoute& route) const { return rate_rules_[route.number]; }
 
  private:
   const std::shared_ptr<const Site> site_;
   std::vector<std::unique_ptr<BasicAuthCheck>> basic_auth_;
   std::vector<std::unique_ptr<CookieTokenCheck>> cookie_tokens_;
   std::vector<std::shared_ptr<RouteCounters>> counters_;
+  std::vector<uint32_t> rate_rules_;
 };
 
 }  // namespace bridgehead::proxy
