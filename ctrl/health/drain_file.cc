@@ -47,7 +47,7 @@ absl::StatusOr<std::set<std::string>> ReadDrainFile(const std::string& path) {
   const std::vector<std::string> lines = absl::StrSplit(text, '\n');
   // The newline at the end makes an empty last line: without it the file was cut off.
   if (lines.front() != kHead || !lines.back().empty()) {
-    return absl::DataLossError(fmt::format("{}: not a list of drained bridges", path));
+    return absl::DataLossError(fmt::format("{}: not a list of what is drained", path));
   }
   names.insert(lines.begin() + 1, lines.end() - 1);
   return names;

@@ -1,5 +1,6 @@
-// The bridges that the operator drains, kept over restarts of ctrl: RUN_DIR/drained, one name a
-// line. Written whole and renamed into place, so that it is never half a file.
+// What the operator drains, kept over restarts of ctrl: bridges in RUN_DIR/drained, and servers of
+// the TCP edge in a file of the same form, one name a line. Written whole and renamed into place,
+// so that it is never half a file.
 #pragma once
 
 #include <set>

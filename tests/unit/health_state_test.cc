@@ -359,7 +359,7 @@ TEST_F(HealthDrainFile, ADamagedOneIsNamed) {
                            "bridgehead drained 1\njvb1", "bridgehead drained 1"}) {
     Write(text);
     EXPECT_THAT(std::string(ReadDrainFile(path_).status().message()),
-                HasSubstr("not a list of drained bridges"))
+                HasSubstr("not a list of what is drained"))
         << text;
   }
 }
