@@ -135,6 +135,14 @@ REFUSED = {
         b"Connection: Content-Length\r\nContent-Length: 3\r\n", b"abc")),
     "Connection of many": (400, request(b"Connection: " + b"a," * 40 + b"b\r\n")),
     "Expect": (417, request(b"Expect: 200-ok\r\n")),
+    # Fields of which there is one: servers differ in which counts.
+    **{f"two {name.decode()}": (400, request(name + b": " + first + b"\r\n" + name.lower() + b": " +
+                                             second + b"\r\n"))
+       for name, first, second in (
+           (b"Authorization", b"Basic YTpi", b"Basic Yzpk"), (b"Cookie", b"pass=a", b"pass=b"),
+           (b"Origin", b"https://meet.example", b"https://evil.example"),
+           (b"Content-Type", b"text/plain", b"text/html"), (b"Range", b"bytes=0-1", b"bytes=2-3"),
+           (b"If-Modified-Since", b"x", b"y"))},
 }
 
 

@@ -55,6 +55,17 @@ TEST(ProxyH2Request, JoinsCookieCrumbs) {
   EXPECT_EQ(read.head.Count(HeaderId::kCookie), 1U);
 }
 
+TEST(ProxyH2Request, RefusesTwoOfWhatThereIsOnce) {
+  for (const char* name :
+       {"authorization", "origin", "content-type", "range", "sec-websocket-version"}) {
+    EXPECT_EQ(ReadAll(Request("GET", "/", {{name, "a"}, {name, "a"}})).refusal, Refusal::kSeveral)
+        << name;
+    EXPECT_EQ(ReadAll(Request("GET", "/", {{name, "a"}})).refusal, Refusal::kNone) << name;
+  }
+  EXPECT_EQ(ReadAll(Request("GET", "/", {{"accept", "a"}, {"accept", "b"}})).refusal,
+            Refusal::kNone);
+}
+
 TEST(ProxyH2Request, HostIsTheAuthority) {
   EXPECT_EQ(ReadAll(Request("GET", "/", {{"host", "MEET.example"}})).refusal, Refusal::kNone);
   EXPECT_EQ(ReadAll(Request("GET", "/", {{"host", "other.example"}})).refusal,

@@ -132,6 +132,7 @@ Refusal H2RequestReader::Finish(bool has_body, RequestHead& head) {
   if (!cookie_.empty() && !head.Add("cookie", cookie_)) return Refusal::kControl;
   cookie_ = {};
   // RFC 9113 section 8.3.1.
+  if (head.Repeats(kOnce)) return Refusal::kSeveral;
   if (has_authority_ && !host_.empty() && !SameText(head.authority(), host_)) {
     return Refusal::kHostDiffers;
   }

@@ -89,4 +89,15 @@ constexpr uint64_t kNotPassedOn =
     BitOf(HeaderId::kProxyAuthenticate) | BitOf(HeaderId::kProxyAuthorization) |
     BitOf(HeaderId::kExpect) | BitOf(HeaderId::kProxy);
 
+// What a request has once (RFC 9110 section 5.3: no list, so it may not come twice; RFC 6265
+// section 5.4; RFC 6454 section 7.3; RFC 6455 section 11.3): servers differ in which of two counts,
+// and policy must not look at another one than they do. Cookie comes in pieces in HTTP/2, which are
+// put together before this is looked at.
+constexpr uint64_t kOnce = BitOf(HeaderId::kAuthorization) | BitOf(HeaderId::kOrigin) |
+                           BitOf(HeaderId::kCookie) | BitOf(HeaderId::kContentType) |
+                           BitOf(HeaderId::kContentRange) | BitOf(HeaderId::kRange) |
+                           BitOf(HeaderId::kIfRange) | BitOf(HeaderId::kIfModifiedSince) |
+                           BitOf(HeaderId::kIfUnmodifiedSince) | BitOf(HeaderId::kSecWebSocketKey) |
+                           BitOf(HeaderId::kSecWebSocketVersion);
+
 }  // namespace bridgehead::proxy

@@ -110,6 +110,7 @@ Head::Range Head::Append(std::string_view text) {
 void Head::Enter(std::string_view name, std::string_view value) {
   const HeaderId id = HeaderIdOf(name);
   entries_.push_back({RangeOf(name), RangeOf(value), id});
+  repeated_ |= present_ & BitOf(id);
   present_ |= BitOf(id);
 }
 
@@ -157,7 +158,7 @@ size_t Head::fields_bytes() const {
 void Head::ClearFields() {
   text_.clear();
   entries_.clear();
-  present_ = 0;
+  present_ = repeated_ = 0;
   version = HttpVersion::k11;
   framing = Framing::kNone;
   content_length.reset();

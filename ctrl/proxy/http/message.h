@@ -89,6 +89,8 @@ class Head {
   }
 
   bool Has(HeaderId id) const { return (present_ & BitOf(id)) != 0; }
+  // Whether one of `ids` (BitOf) was entered more than once since the head was cleared.
+  bool Repeats(uint64_t ids) const { return (repeated_ & ids) != 0; }
   // How many fields of this name there are.
   size_t Count(HeaderId id) const;
   // Value of the first one; nullopt: there is none.
@@ -150,6 +152,7 @@ class Head {
   std::string text_;
   std::vector<Entry> entries_;
   uint64_t present_ = 0;  // BitOf each entry's id
+  uint64_t repeated_ = 0;
 };
 
 class RequestHead : public Head {

@@ -34,6 +34,7 @@ namespace bridgehead::proxy {
   X(kSeveralHosts,      400, "several Host")                                                     \
   X(kBadHost,           400, "Host is no host[:port]")                                           \
   X(kHostDiffers,       400, "Host is not that of the target")                                   \
+  X(kSeveral,           400, "field twice of which there is one")                                \
   X(kAlias,             400, "field's name stands for another one")                              \
   X(kBadLength,         400, "Content-Length is no number")                                      \
   X(kLengthConflict,    400, "Content-Length twice, or with Transfer-Encoding")                  \

@@ -161,6 +161,7 @@ Refusal RequestParser::Finish(RequestHead& head) {
     return use != NameUse::kTake;
   });
   if (has_alias) return Refusal::kAlias;
+  if (head.Repeats(kOnce)) return Refusal::kSeveral;
   ConnectionOptions options;
   if ((refusal = HeadReader::ReadFraming(head)) != Refusal::kNone) return refusal;
   if ((refusal = HeadReader::ReadConnection(head, options)) != Refusal::kNone) return refusal;
