@@ -37,13 +37,18 @@ std::vector<Key> TopKeys() {
               "clients do not all come back at once.",
        .set = [](Config& c, const Value& v) { c.edge.drain_time = Seconds(v); }},
       {.path = "edge.access_log",
-       .doc = "A line for each request and each forwarded connection, and two for each tunnel: "
-              "one at its start and one at its end. Passwords and tokens in paths are left out."},
+       .doc =
+           "A line for each request, when it is over. Two for each forwarded connection and each "
+           "WebSocket: one when its server has it, and one at its end. One for each connection "
+           "that fails before: no server, no TLS handshake (but not of who sends nothing). "
+           "Passwords and tokens in paths are left out."},
       {.path = "edge.access_log.file",
        .type = Type::kForm,
        .form = &kFilePathForm,
        .default_note = "none: no access log",
-       .doc = "Where the lines go, for every host without an access_log of its own.",
+       .doc = "Where the lines go, for every host without an access_log of its own. Those of "
+              "connections, and of requests of no host (refused with 400, 408, 414, 421, 431, 501, "
+              "505 and the like), go here only; what such a request did not say is -.",
        .set = [](Config& c, const Value& v) { c.edge.access_log.file = Text(v); }},
       {.path = "edge.access_log.fields",
        .type = Type::kChoice,
@@ -56,8 +61,8 @@ std::vector<Key> TopKeys() {
        .max_items = 20,
        .default_note = "time, event, listener, client, host, method, path, protocol, status, "
                        "bytes_in, bytes_out, duration, upstream, server",
-       .doc = "What a line has, in this order; each once. event says whether the line is about a "
-              "request, or the start or end of a connection or tunnel.",
+       .doc = "What a line has, in this order; each once. event is request, tunnel_begin and "
+              "tunnel_end (of forwarded connections too), or connection for one that failed.",
        .set = [](Config& c,
                  const Value& v) { c.edge.access_log.fields.push_back(LogField(Number(v))); }},
   };

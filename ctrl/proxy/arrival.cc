@@ -11,21 +11,14 @@ Arrival::Arrival(Owner& owner, AcceptedConnection connection,
       pass_to_(connection.rule != nullptr ? connection.rule->upstream : std::string()),
       tcp_(std::move(connection.stream)),
       timer_(owner.loop(), [this] { FailHandshake("no TLS handshake in time"); }),
-      began_(owner.loop().now()) {
+      log_(std::move(log)),
+      began_(owner.loop().now()),
+      began_at_(std::chrono::system_clock::now()) {
   client_.peer = tcp_->peer();
   client_.local = tcp_->local();
   client_.listener = connection.listener;
   client_.sni = std::move(connection.sni);
   client_.admission = std::make_shared<Admission>(std::move(connection.admission));
-  if (log) {
-    record_ = std::make_unique<AccessRecord>();
-    record_->time = std::chrono::system_clock::now();
-    record_->event = LogEvent::kConnection;
-    record_->file = std::move(log);
-    record_->listener = client_.listener->name;
-    record_->client = client_.peer;
-    record_->protocol = "TCP";
-  }
 }
 
 Arrival::~Arrival() {
@@ -88,11 +81,8 @@ void Arrival::Go() {
 
 void Arrival::Forward(const std::string& upstream) {
   std::shared_ptr<Group> group = owner_.FindGroup(upstream);
-  if (record_) {
-    record_->upstream = upstream;
-    record_->sni = client_.sni;
-    record_->tls = client_.tls_version;
-  }
+  BeginRecord();
+  if (record_) record_->upstream = upstream;
   if (!group) return Fail("the upstream is gone");
   dial_ = std::make_unique<Dial>(owner_.loop(), std::move(group),
                                  DialFor{client_.peer, client_.local, client_.sni}, Group::Lease(),
@@ -124,7 +114,23 @@ void Arrival::FailHandshake(std::string why) {
   Fail(std::move(why));
 }
 
+void Arrival::BeginRecord() {
+  if (!log_) return;
+  record_ = std::make_unique<AccessRecord>();
+  record_->time = began_at_;
+  record_->event = LogEvent::kConnection;
+  record_->file = std::move(log_);
+  record_->listener = client_.listener->name;
+  record_->client = client_.peer;
+  record_->protocol = "TCP";
+  record_->sni = client_.sni;
+  record_->tls = client_.tls_version;
+}
+
 void Arrival::Fail(std::string why) {
+  // Who says nothing is no stranger of note: a health check that opens a connection and closes it.
+  const bool silent = tls_ && BIO_number_read(SSL_get_rbio(tls_->ssl())) == 0;
+  if (!record_ && !silent) BeginRecord();
   if (record_) {
     record_->error = std::move(why);
     record_->duration =

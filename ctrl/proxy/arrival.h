@@ -25,7 +25,8 @@ class Arrival final : public Session, private Stream::Handler {
     ~Owner() = default;
   };
 
-  // `tls`: the listener's; null: it does not decrypt.
+  // `tls`: the listener's; null: it does not decrypt. `log`: for what is forwarded, or fails; what
+  // goes on as HTTP has a line for each request. Null: none.
   Arrival(Owner& owner, AcceptedConnection connection, std::shared_ptr<const ServerContext> tls,
           std::shared_ptr<LogFile> log);
   ~Arrival() override;
@@ -44,6 +45,7 @@ class Arrival final : public Session, private Stream::Handler {
   void OnDialed(Dial::Result result);
   void FailHandshake(std::string why);
   void Fail(std::string why);
+  void BeginRecord();
   void End();
   Stream* stream() const;
 
@@ -54,9 +56,11 @@ class Arrival final : public Session, private Stream::Handler {
   std::unique_ptr<TlsStream> tls_;
   ClientInfo client_;
   std::unique_ptr<Dial> dial_;
-  std::unique_ptr<AccessRecord> record_;
+  std::shared_ptr<LogFile> log_;
+  std::unique_ptr<AccessRecord> record_;  // none: not yet, or not to be logged
   Timer timer_;
   const Loop::Clock::time_point began_;
+  const std::chrono::system_clock::time_point began_at_;
   bool ended_ = false;
 };
 

@@ -122,11 +122,8 @@ void Worker::SetDrained(std::shared_ptr<const std::set<std::string>> servers) {
 void Worker::OnConnection(AcceptedConnection connection) {
   const ListenerPlan* plan = snapshot_->PlanOf(*connection.listener);
   if (plan == nullptr) return;  // its listener went while it was looked at
-  // What is served as HTTP has a line for each request instead.
-  const bool passed = connection.rule != nullptr && !connection.rule->upstream.empty();
-  auto arrival =
-      std::make_unique<Arrival>(static_cast<Arrival::Owner&>(*this), std::move(connection),
-                                plan->tls, plan->site && !passed ? nullptr : snapshot_->log());
+  auto arrival = std::make_unique<Arrival>(static_cast<Arrival::Owner&>(*this),
+                                           std::move(connection), plan->tls, snapshot_->log());
   Arrival& started = *arrival;
   sessions_.Add(std::move(arrival));
   started.Start();

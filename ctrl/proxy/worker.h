@@ -21,7 +21,7 @@ namespace bridgehead::proxy {
 
 class TunnelSession;
 
-// What a source has of a listener (connections) or, without one, of requests that a route limits.
+// What a source has of a listener (connections), or of a host's route (requests).
 struct SourceUse {
   std::string listener, host, route, source;
   uint64_t used = 0, refused = 0;
@@ -83,6 +83,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   // HttpService
   std::shared_ptr<LoopSite> SiteOf(const config::EdgeListener& listener) override;
   RateTable& rates() override { return rates_; }
+  std::shared_ptr<LogFile> log() override { return snapshot_->log(); }
   void StartTunnel(Session& session, const ClientInfo& client, std::unique_ptr<Stream> stream,
                    std::string_view to_server, std::string_view head, TunnelPlan plan) override;
   void AddTunnel(const ClientInfo& client, std::unique_ptr<Stream> stream,

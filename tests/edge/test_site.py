@@ -2,6 +2,7 @@
 
 import base64
 import os
+import ssl
 
 import pytest
 from origin import ok
@@ -156,7 +157,6 @@ def test_rate_of_a_source(edge, origin):
         assert client.ask(get("/")).status == 200
 
 
-# ------------------------------------------------------------------------------------------- log
 def test_rates_of_routes_are_apart(own_edge, origin):
     """Each listener's site numbers its routes anew, but a limit is a route's: behind two listeners it
     is one, and what it knows of a source outlasts a reload."""
@@ -191,6 +191,7 @@ def test_rates_of_routes_are_apart(own_edge, origin):
     assert sum(used("first")[0]) == 3
 
 
+# ------------------------------------------------------------------------------------------- log
 
 def test_a_line_of_the_access_log(edge, origin):
     origin.answer = lambda connection, request: connection.send(ok(b"12345"))
@@ -223,6 +224,47 @@ def test_lines_of_tls(edge, origin, client_tls):
         client.ask(get("/"))
     line, = edge.wait_access("client=127.0.6.3:")
     assert 'tls="TLSv1.3" sni="meet.example"' in line
+
+
+@pytest.mark.parametrize("data,status,known", [
+    (b"nonsense\r\n\r\n", 400, 'host=- method=- path=- protocol=-'),
+    (b"GET /x?pwd=hidden HTTP/1.1\r\nA : b\r\n\r\n", 400,
+     'host=- method="GET" path="/x?pwd=***" protocol="HTTP/1.1"'),
+    (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414, 'host=- method="GET" path=-'),
+    (b"GET / HTTP/2.0\r\n\r\n", 505, "host=- method=- path=- protocol=-"),
+    (b"BREW / HTTP/1.1\r\nHost: meet.example\r\n\r\n", 501, 'host=- method="BREW" path="/"'),
+    (get("/y", "nobody.example"), 421,
+     'host="nobody.example" method="GET" path="/y" protocol="HTTP/1.1"')],
+    ids=["nonsense", "field", "target", "version", "method", "misdirected"])
+def test_lines_of_requests_of_no_host(edge, data, status, known):
+    with edge.client("http", source="127.0.6.5") as client:
+        assert client.send(data).response().status == status
+        port = client.local[1]
+    line, = edge.wait_access(f"client=127.0.6.5:{port}")
+    assert f'event=request listener="http" client=127.0.6.5:{port} {known}' in line
+    assert f"status={status} bytes_in=0 " in line and "upstream=- server=- route=-" in line
+    assert "hidden" not in line and not line.endswith("error=-")
+
+
+def test_line_of_a_head_that_does_not_end(edge):
+    with edge.client("short", source="127.0.6.6") as client:
+        assert client.send(b"GET / HTTP/1.1\r\nHost: me").response().status == 408
+    line, = edge.wait_access("client=127.0.6.6:")
+    assert "status=408" in line and 'error="head not whole in time"' in line
+
+
+def test_lines_of_handshakes_that_fail(edge, files):
+    with edge.client("https", source="127.0.6.7") as silent:
+        silent.end()
+        silent.assert_closed()
+    strict = ssl.create_default_context()
+    strict.check_hostname, strict.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        edge.client("strict", source="127.0.6.8", tls=strict, name="nobody.example")
+    line, = edge.wait_access("client=127.0.6.8:")
+    assert 'event=connection listener="strict"' in line and 'error="TLS handshake: ' in line
+    assert "status=- " in line and "host=- method=- path=-" in line
+    assert not edge.access_lines("client=127.0.6.7:")
 
 
 def test_log_file_belongs_to_its_owner(edge):

@@ -332,6 +332,7 @@ class H2Scene : public testing::Test, protected HttpService {
   void Ended(Session& session) override { loop_->Bury(sessions_.Take(session)); }
   std::shared_ptr<LoopSite> SiteOf(const config::EdgeListener&) override { return site_; }
   RateTable& rates() override { return rates_; }
+  std::shared_ptr<LogFile> log() override { return nullptr; }
   void StartTunnel(Session&, const ClientInfo&, std::unique_ptr<Stream>, std::string_view,
                    std::string_view, TunnelPlan) override {}
   void AddTunnel(const ClientInfo& client, std::unique_ptr<Stream> stream,

@@ -65,6 +65,7 @@ class Exchange final : private Stream::Handler {
     kSendingFile,
     kOver,
   };
+  void BeginRecord(std::shared_ptr<LogFile> log);
   // exchange_route.cc: from the head to an action. False: it is answered, or waits for a verdict.
   bool FindHost();
   bool FindRoute();

@@ -19,6 +19,7 @@ void SetField(ResponseHead& head, std::string_view name, std::string_view value)
 }  // namespace
 
 void Exchange::Refuse(uint16_t status, std::string_view why) {
+  BeginRecord(service_.log());
   Answer(status, why);
 }
 

@@ -1,5 +1,6 @@
 // From a request's head to what is done about it.
 #include <algorithm>
+#include <utility>
 
 #include "ctrl/proxy/http/exchange.h"
 #include "ctrl/proxy/http/head_editor.h"
@@ -10,7 +11,7 @@ namespace bridgehead::proxy {
 
 void Exchange::Start() {
   site_ = service_.SiteOf(*client_.listener);
-  if (!site_) return Answer(503, "the listener is gone");
+  if (!site_) return Refuse(503, "the listener is gone");
   if (!FindHost() || !FindRoute() || !Admit()) return;
   if (state_ == State::kRouting) Act();
 }
@@ -18,28 +19,33 @@ void Exchange::Start() {
 bool Exchange::FindHost() {
   host_ = site_->site().Find(head_.host());
   if (host_ == nullptr) {
-    Answer(421, "nobody of this name is served here");
+    Refuse(421, "nobody of this name is served here");
     return false;
   }
-  if (host_->log) {
-    record_ = std::make_unique<AccessRecord>();
-    record_->time = std::chrono::system_clock::now();
-    record_->file = host_->log;
-    record_->listener = client_.listener->name;
-    record_->client = client_.peer;
-    record_->host = head_.host();
-    record_->method = head_.method_text();
-    record_->path = head_.path();
-    if (head_.has_query()) record_->path.append("?").append(head_.query());
-    record_->protocol = head_.version == HttpVersion::k2    ? "HTTP/2"
-                        : head_.version == HttpVersion::k11 ? "HTTP/1.1"
-                                                            : "HTTP/1.0";
-    record_->referer = head_.Find(HeaderId::kReferer).value_or("");
-    record_->user_agent = head_.Find(HeaderId::kUserAgent).value_or("");
-    record_->tls = client_.tls_version;
-    record_->sni = client_.sni;
-  }
+  BeginRecord(host_->log);
   return true;
+}
+
+// Of a head that is refused there is what came before the reason.
+void Exchange::BeginRecord(std::shared_ptr<LogFile> log) {
+  if (!log) return;
+  record_ = std::make_unique<AccessRecord>();
+  record_->time = std::chrono::system_clock::now();
+  record_->file = std::move(log);
+  record_->listener = client_.listener->name;
+  record_->client = client_.peer;
+  record_->host = head_.host();
+  record_->method = head_.method_text();
+  record_->path = head_.path();
+  if (head_.has_query()) record_->path.append("?").append(head_.query());
+  record_->protocol = head_.version == HttpVersion::k2    ? "HTTP/2"
+                      : head_.method_text().empty()       ? ""
+                      : head_.version == HttpVersion::k11 ? "HTTP/1.1"
+                                                          : "HTTP/1.0";
+  record_->referer = head_.Find(HeaderId::kReferer).value_or("");
+  record_->user_agent = head_.Find(HeaderId::kUserAgent).value_or("");
+  record_->tls = client_.tls_version;
+  record_->sni = client_.sni;
 }
 
 bool Exchange::FindRoute() {

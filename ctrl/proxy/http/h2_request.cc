@@ -128,18 +128,18 @@ void H2RequestReader::AddCookie(std::string_view crumb) {
 }
 
 Refusal H2RequestReader::Finish(bool has_body, RequestHead& head) {
+  head.version = HttpVersion::k2;
   if (refusal_ != Refusal::kNone) return refusal_;
   if (!cookie_.empty() && !head.Add("cookie", cookie_)) return Refusal::kControl;
   cookie_ = {};
-  // RFC 9113 section 8.3.1.
   if (head.Repeats(kOnce)) return Refusal::kSeveral;
+  // RFC 9113 section 8.3.1.
   if (has_authority_ && !host_.empty() && !SameText(head.authority(), host_)) {
     return Refusal::kHostDiffers;
   }
   if (!has_authority_ && !head.SetAuthority(host_)) {
     return host_.empty() ? Refusal::kNoHost : Refusal::kBadHost;
   }
-  head.version = HttpVersion::k2;
   head.framing = head.content_length ? Framing::kLength
                  : has_body          ? Framing::kChunked
                                      : Framing::kNone;

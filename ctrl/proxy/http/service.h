@@ -21,6 +21,8 @@ class HttpService : public SessionOwner {
   // What the listener serves now; null: it is gone, and so is what it served.
   virtual std::shared_ptr<LoopSite> SiteOf(const config::EdgeListener& listener) = 0;
   virtual RateTable& rates() = 0;
+  // For requests of no host; null: they are not logged.
+  virtual std::shared_ptr<LogFile> log() = 0;
   // Ends `session`, whose client goes on as a tunnel. `to_server`: what the client has sent
   // already; `head`: what is to be sent to it before anything of the server's.
   virtual void StartTunnel(Session& session, const ClientInfo& client,

@@ -1,4 +1,5 @@
-// One line's worth of what happened: a request, or a tunnel's begin or end.
+// One line's worth of what happened: a request, a tunnel's begin or end, or a connection that
+// failed before it was either.
 #pragma once
 
 #include <chrono>
