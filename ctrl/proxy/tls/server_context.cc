@@ -129,7 +129,7 @@ SSL_CTX* ServerContext::Find(std::string_view name) const {
   // A wildcard stands for one label (RFC 6125 section 6.4.3).
   const size_t dot = name.find('.');
   if (dot == std::string_view::npos || dot == 0) return nullptr;
-  const auto wildcard = by_name_.find("*" + std::string(name.substr(dot)));
+  const auto wildcard = by_name_.find(std::string("*").append(name.substr(dot)));
   return wildcard != by_name_.end() ? wildcard->second : nullptr;
 }
 
