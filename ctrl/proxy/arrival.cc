@@ -10,8 +10,8 @@ Arrival::Arrival(Owner& owner, AcceptedConnection connection,
       tls_context_(std::move(tls)),
       pass_to_(connection.rule != nullptr ? connection.rule->upstream : std::string()),
       tcp_(std::move(connection.stream)),
-      timer_(owner.loop(), [this] { FailHandshake("no TLS handshake in time"); }),
       log_(std::move(log)),
+      timer_(owner.loop(), [this] { FailHandshake("no TLS handshake in time"); }),
       began_(owner.loop().now()),
       began_at_(std::chrono::system_clock::now()) {
   client_.peer = tcp_->peer();

@@ -230,7 +230,7 @@ def test_lines_of_tls(edge, origin, client_tls):
     (b"nonsense\r\n\r\n", 400, 'host=- method=- path=- protocol=-'),
     (b"GET /x?pwd=hidden HTTP/1.1\r\nA : b\r\n\r\n", 400,
      'host=- method="GET" path="/x?pwd=***" protocol="HTTP/1.1"'),
-    (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414, 'host=- method="GET" path=-'),
+    (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414, "host=- method=- path=- protocol=-"),
     (b"GET / HTTP/2.0\r\n\r\n", 505, "host=- method=- path=- protocol=-"),
     (b"BREW / HTTP/1.1\r\nHost: meet.example\r\n\r\n", 501, 'host=- method="BREW" path="/"'),
     (get("/y", "nobody.example"), 421,

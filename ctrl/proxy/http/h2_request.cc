@@ -160,7 +160,7 @@ Refusal H2RequestReader::FinishWebSocket(RequestHead& head) {
   if (protocol_ != "websocket") return Refusal::kMethod;
   if (head.content_length || head.path() == "*") return Refusal::kBadUpgrade;
   const auto version = head.Find(HeaderId::kSecWebSocketVersion);
-  if (!version || head.Count(HeaderId::kSecWebSocketVersion) != 1) return Refusal::kBadUpgrade;
+  if (!version) return Refusal::kBadUpgrade;
   if (*version != "13") return Refusal::kWebSocketVersion;
   const std::string key = MakeKey();
   accept_ = AcceptOf(key);
