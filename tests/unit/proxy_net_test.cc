@@ -1,5 +1,7 @@
 // The edge's event loop, timers, addresses and streams over TCP.
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -146,6 +148,45 @@ TEST(ProxyTcpStream, TellsOfBytesAndOfTheEnd) {
   EXPECT_EQ(std::string(back, text.size()), text);
   EXPECT_EQ(read(client, back, 1), 0);
   close(client);
+}
+
+// Who always has more to do shares the loop with others, and what it buries dies meanwhile.
+TEST(ProxyTcpStream, AgainIsTheNextTurn) {
+  auto loop = NewLoop();
+  const auto [client, server] = test::TcpPair();
+  struct Busy final : Stream::Handler {
+    void OnReady(Stream& stream) override {
+      ++calls;
+      owner.Bury(std::make_unique<std::shared_ptr<int>>(buried));
+      most_buried = std::max(most_buried, buried.use_count());
+      if (calls == 100'000) return owner.Stop();  // nobody else had a turn
+      stream.Again();
+      stream.Again();
+    }
+    explicit Busy(Loop& loop) : owner(loop) {}
+    Loop& owner;
+    int calls = 0;
+    std::shared_ptr<int> buried = std::make_shared<int>();
+    long most_buried = 0;
+  } busy(*loop);
+  TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
+  auto gone = std::make_unique<TcpStream>(*loop, dup(client), SocketAddress(), SocketAddress());
+  stream.SetHandler(&busy);
+  bool served = false;
+  Timer other(*loop, [&] {
+    served = true;
+    loop->Stop();
+  });
+  other.Set(1ms);
+  loop->Post([&] {
+    gone->Again();
+    gone.reset();
+  });
+  loop->Run();
+  close(client);
+  EXPECT_TRUE(served);
+  EXPECT_GT(busy.calls, 1);
+  EXPECT_LE(busy.most_buried, 4) << "those of a turn or two";
 }
 
 TEST(ProxyTcpStream, PeekedBytesAreReadAgainAndAResetIsAnError) {

@@ -29,6 +29,9 @@ absl::StatusOr<std::unique_ptr<Loop>> Loop::Create() {
       &loop->wake_, base, loop->wake_fd_, EV_READ | EV_PERSIST,
       [](int, short, void* self) { static_cast<Loop*>(self)->RunPosted(); }, loop.get());
   event_add(&loop->wake_, nullptr);
+  evtimer_assign(
+      &loop->activate_, base,
+      [](int, short, void* self) { static_cast<Loop*>(self)->ActivateNext(); }, loop.get());
   return loop;
 }
 
@@ -36,6 +39,7 @@ Loop::~Loop() {
   Turn();
   if (wake_fd_ >= 0) {
     event_del(&wake_);
+    event_del(&activate_);
     close(wake_fd_);
   }
   event_base_free(base_);
@@ -80,6 +84,28 @@ void Loop::RunPosted() {
     tasks.swap(posted_);
   }
   for (const auto& task : tasks) task();
+}
+
+void Loop::ActivateNext() {
+  activated_.swap(next_);
+  for (NextTurn* asked : activated_) {
+    if (asked == nullptr) continue;
+    asked->place_ = NextTurn::kNone;
+    event_active(&asked->what_, EV_READ | EV_WRITE, 0);
+  }
+  activated_.clear();
+}
+
+NextTurn::~NextTurn() {
+  if (place_ != kNone) loop_.next_[place_] = nullptr;
+}
+
+void NextTurn::Ask() {
+  if (place_ != kNone) return;
+  place_ = loop_.next_.size();
+  loop_.next_.push_back(this);
+  const timeval now{0, 0};
+  if (place_ == 0) event_add(&loop_.activate_, &now);
 }
 
 Timer::Timer(Loop& loop, std::function<void()> callback)

@@ -20,6 +20,8 @@
 
 namespace bridgehead::proxy {
 
+class NextTurn;
+
 class Loop {
  public:
   using Clock = std::chrono::steady_clock;
@@ -55,18 +57,44 @@ class Loop {
 
  private:
   explicit Loop(event_base* base) : base_(base), scratch_(kScratchBytes) {}
+  friend class NextTurn;
   void RunPosted();
+  void ActivateNext();
   void Turn();
 
   event_base* base_;
   int wake_fd_ = -1;
   event wake_{};
+  std::vector<NextTurn*> next_, activated_;  // null: it is gone
+  event activate_{};
   Clock::time_point now_{};  // the epoch: not read in this turn
   std::vector<uint8_t> scratch_;
   std::vector<std::shared_ptr<void>> graves_;
   bool stopped_ = false;
   std::mutex mutex_;  // of what follows
   std::vector<std::function<void()>> posted_;
+};
+
+// Activates an event in the next turn, when all others have had theirs. event_active() does not do
+// that: libevent goes on until nothing is active, and who asks again and again would be the only
+// one that it serves.
+class NextTurn {
+ public:
+  // `what` is that of a readiness for both directions, and outlives this.
+  NextTurn(Loop& loop, event& what) : loop_(loop), what_(what) {}
+  ~NextTurn();
+  NextTurn(const NextTurn&) = delete;
+  NextTurn& operator=(const NextTurn&) = delete;
+
+  void Ask();
+
+ private:
+  friend class Loop;
+  static constexpr size_t kNone = SIZE_MAX;
+
+  Loop& loop_;
+  event& what_;
+  size_t place_ = kNone;  // in Loop::next_
 };
 
 // Calls back once, a while after Set. Setting it again to a later time costs next to nothing: idle

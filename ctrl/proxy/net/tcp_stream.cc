@@ -10,7 +10,7 @@
 namespace bridgehead::proxy {
 
 TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const SocketAddress& local)
-    : loop_(loop), fd_(fd), peer_(peer), local_(local) {
+    : loop_(loop), fd_(fd), again_(loop, event_), peer_(peer), local_(local) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   // Both directions once and for all: a change of interest would be a system call each.
@@ -80,7 +80,7 @@ Io TcpStream::ShutdownWrite() {
 }
 
 void TcpStream::Again() {
-  event_active(&event_, EV_READ | EV_WRITE, 0);
+  again_.Ask();
 }
 
 void TcpStream::ResetOnClose() {

@@ -44,6 +44,7 @@ class TcpStream final : public Stream {
   bool drained_ = false;  // nothing to read until the next event
   bool ending_ = false;   // the peer has ended its direction; bytes may still be there
   event event_{};
+  NextTurn again_;
   SocketAddress peer_, local_;
 };
 
