@@ -24,9 +24,11 @@ std::vector<Key> TopKeys() {
        .min_items = 1,
        .max_items = kMaxCores,
        .default_note = "none: off; required when any other key of edge is there",
-       .doc = "The cores of the TCP edge, one thread on each. A thread waits when nothing happens, "
-              "so that others can use its core; one of dataplane.workers is a warning, since a "
-              "worker does not.",
+       .doc =
+           "The cores of the TCP edge, one thread on each. A thread waits when nothing happens, "
+           "so that others can use its core; one of dataplane.workers is a warning, since a "
+           "worker does not. In a reload threads move to other cores with their connections; what "
+           "a thread that is too many has goes on on the others' cores until it ends.",
        .set = [](Config& c, const Value& v) { c.edge.cores.push_back(Number(v)); }},
       {.path = "edge.drain_time",
        .type = Type::kDuration,

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <future>
+#include <numeric>
 #include <thread>
 #include <utility>
-
-#include "fmt/format.h"
-#include "fmt/ranges.h"
 
 namespace bridgehead::proxy {
 namespace {
@@ -38,31 +36,26 @@ std::set<config::Endpoint> Edge::AddressesOf(const Snapshot* snapshot) {
 
 absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& warnings) {
   prepared_.reset();
-  if (current_ && !workers_.empty() && next.cores != current_->edge().cores) {
-    return absl::FailedPreconditionError(
-        fmt::format("edge.cores: got [{}], expected [{}] until bridgehead-ctrl is restarted",
-                    fmt::join(next.cores, ", "), fmt::join(current_->edge().cores, ", ")));
-  }
   auto snapshot = Snapshot::Build(next, lasting_);
   if (!snapshot.ok()) return snapshot.status();
-  Prepared prepared{*std::move(snapshot), {}};
-  if (workers_.empty() && !next.cores.empty()) {
-    if (!pool_) pool_ = std::make_unique<WorkerPool>(kCheckThreads, kMaxWaitingChecks);
-    std::vector<std::unique_ptr<Worker>> workers;
-    for (const uint32_t core : next.cores) {
-      auto worker = Worker::Start(core, *pool_);
-      if (!worker.ok()) return worker.status();
-      workers.push_back(*std::move(worker));
-    }
-    workers_ = std::move(workers);
-    const std::lock_guard lock(counted_mutex_);
-    for (const auto& worker : workers_) counted_.push_back(&worker->counters());
+  Prepared prepared{*std::move(snapshot), NextSeats(seats_, next.cores), {}, {}};
+  if (!pool_ && !next.cores.empty()) {
+    pool_ = std::make_unique<WorkerPool>(kCheckThreads, kMaxWaitingChecks);
+  }
+  for (size_t w = workers_.size(); w < prepared.seats.size(); ++w) {
+    auto worker = Worker::Start(*prepared.seats[w], *pool_);
+    if (!worker.ok()) return worker.status();
+    prepared.workers.push_back(*std::move(worker));
   }
   const std::set<config::Endpoint> open = AddressesOf(current_.get());
-  for (size_t w = 0; w < workers_.size(); ++w) {
-    auto sockets = OpenListeningSockets(next.listeners, open);
-    if (!sockets.ok()) return sockets.status();
-    prepared.sockets.push_back(*std::move(sockets));
+  for (size_t w = 0; w < prepared.seats.size(); ++w) {
+    ListeningSockets& sockets = prepared.sockets.emplace_back();
+    if (!prepared.seats[w]) continue;
+    const bool listens = w < seats_.size() && seats_[w];
+    auto opened =
+        OpenListeningSockets(next.listeners, listens ? open : std::set<config::Endpoint>());
+    if (!opened.ok()) return opened.status();
+    sockets = *std::move(opened);
   }
   for (const std::string& warning : prepared.snapshot->warnings()) warnings.push_back(warning);
   prepared_ = std::move(prepared);
@@ -73,10 +66,24 @@ void Edge::Commit() {
   if (!prepared_) return;
   current_ = prepared_->snapshot;
   drains_->Configure(current_->edge());
-  TellDrains();
-  for (size_t w = 0; w < workers_.size(); ++w) {
-    workers_[w]->Apply(current_, std::move(prepared_->sockets[w]));
+  for (auto& worker : prepared_->workers) {
+    const std::lock_guard lock(counted_mutex_);
+    counted_.push_back(&worker->counters());
+    workers_.push_back(std::move(worker));
   }
+  TellDrains();
+  const std::vector<uint32_t>& cores = current_->edge().cores;
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    const std::optional<uint32_t> core = prepared_->seats[w];
+    if (core) {
+      if (w < seats_.size() && seats_[w] != core) workers_[w]->MoveTo({*core});
+      workers_[w]->Apply(current_, std::move(prepared_->sockets[w]));
+    } else {
+      if (!cores.empty()) workers_[w]->MoveTo(cores);
+      workers_[w]->Rest(current_);
+    }
+  }
+  seats_ = std::move(prepared_->seats);
   prepared_.reset();
   // What only an old configuration logged to is closed when its last user has gone.
   std::erase_if(lasting_.logs, [](const auto& log) { return log.second.use_count() == 1; });
@@ -90,32 +97,35 @@ void Edge::ReopenLogs() {
   for (const auto& [path, log] : lasting_.logs) log->Reopen();
 }
 
-size_t Edge::Count(size_t (*count)(Worker&)) const {
-  size_t sum = 0;
+std::vector<size_t> Edge::Count(size_t (*count)(Worker&)) const {
+  std::vector<size_t> counts;
   for (const auto& worker : workers_) {
     std::promise<size_t> answer;
     worker->Run([&](Worker& w) { answer.set_value(count(w)); });
-    sum += answer.get_future().get();
+    counts.push_back(answer.get_future().get());
   }
-  return sum;
+  return counts;
 }
 
 void Edge::Drain() {
   if (!current_) return;
   for (const auto& worker : workers_) worker->Run([](Worker& w) { w.BeginDrain(); });
   const std::chrono::milliseconds time = current_->edge().drain_time;
-  const size_t tunnels = Count([](Worker& w) { return w.CountTunnels(); });
+  const std::vector<size_t> tunnels = Count([](Worker& w) { return w.CountTunnels(); });
   const auto began = std::chrono::steady_clock::now();
-  while (Count([](Worker& w) { return w.session_count(); }) > 0) {
+  const auto sessions = [&] {
+    const std::vector<size_t> counts = Count([](Worker& w) { return w.session_count(); });
+    return std::accumulate(counts.begin(), counts.end(), size_t{0});
+  };
+  while (sessions() > 0) {
     const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - began);
     if (passed >= time) return;
     // So that clients do not all come back at once. The last ones have the whole time.
     const auto left = static_cast<size_t>((time - passed).count());
-    const size_t most =
-        DivideUp(DivideUp(tunnels * left, static_cast<size_t>(time.count())), workers_.size());
-    for (const auto& worker : workers_) {
-      worker->Run([most](Worker& w) { w.CloseTunnelsUntil(most); });
+    for (size_t w = 0; w < workers_.size(); ++w) {
+      const size_t most = DivideUp(tunnels[w] * left, static_cast<size_t>(time.count()));
+      workers_[w]->Run([most](Worker& asked) { asked.CloseTunnelsUntil(most); });
     }
     std::this_thread::sleep_for(std::min(kDrainStep, time - passed));
   }

@@ -17,6 +17,7 @@
 #include "ctrl/proxy/accept/listening_socket.h"
 #include "ctrl/proxy/operations.h"
 #include "ctrl/proxy/route/worker_pool.h"
+#include "ctrl/proxy/seats.h"
 #include "ctrl/proxy/snapshot.h"
 #include "ctrl/proxy/stats/totals.h"
 #include "ctrl/proxy/surveys.h"
@@ -33,8 +34,8 @@ class Edge {
   Edge& operator=(const Edge&) = delete;
 
   // Makes everything ready for `next` without changing anything: reads its files, opens the sockets
-  // of new addresses. Error: one line that names what cannot be; then all stays as it is. Cores
-  // cannot change once there are some (FailedPrecondition).
+  // of new addresses, starts the workers of new cores. Error: one line that names what cannot be;
+  // then all stays as it is.
   // `warnings` gets what operators should know: certificates that end soon.
   absl::Status Prepare(const config::Edge& next, std::vector<std::string>& warnings);
   // What was prepared counts from now on, or is forgotten. After each successful Prepare.
@@ -64,10 +65,13 @@ class Edge {
  private:
   struct Prepared {
     std::shared_ptr<const Snapshot> snapshot;
+    Seats seats;
+    Workers workers;                        // behind those there are
     std::vector<ListeningSockets> sockets;  // of each worker
   };
   static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
-  size_t Count(size_t (*count)(Worker&)) const;
+  // Of each worker.
+  std::vector<size_t> Count(size_t (*count)(Worker&)) const;
   void TellDrains();
 
   Lasting lasting_;
@@ -75,6 +79,7 @@ class Edge {
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers
   std::unique_ptr<Surveys> surveys_;  // likewise
   Workers workers_;
+  Seats seats_;  // of workers_
   mutable std::mutex counted_mutex_;
   std::vector<const EdgeCounters*> counted_;  // of workers_, for other threads
   std::shared_ptr<const Snapshot> current_;

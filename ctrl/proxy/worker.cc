@@ -10,6 +10,7 @@
 #include "ctrl/proxy/l4/tunnel_session.h"
 #include "ctrl/proxy/upstream/server_drains.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 #include "relay/api/log.h"
 
 namespace bridgehead::proxy {
@@ -38,13 +39,23 @@ Worker::~Worker() {
 }
 
 void Worker::Main() {
-  pthread_setname_np(pthread_self(), fmt::format("edge-{}", core_).c_str());
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  CPU_SET(core_, &cores);
-  const int error = pthread_setaffinity_np(pthread_self(), sizeof(cores), &cores);
-  if (error != 0) log::Warn("edge: cannot stay on core {}: {}", core_, strerror(error));
+  Stay({core_});
   loop_->Run();
+}
+
+void Worker::Stay(const std::vector<uint32_t>& cores) const {
+  const std::string names = fmt::format("{}", fmt::join(cores, ","));
+  constexpr size_t kLongestName = 15;  // pthread_setname_np(3)
+  pthread_setname_np(pthread_self(), ("edge-" + names).substr(0, kLongestName).c_str());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const uint32_t core : cores) CPU_SET(core, &set);
+  const int error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+  if (error != 0) log::Warn("edge: cannot stay on core {}: {}", names, strerror(error));
+}
+
+void Worker::MoveTo(const std::vector<uint32_t>& cores) {
+  loop_->Post([this, cores] { Stay(cores); });
 }
 
 void Worker::Run(std::function<void(Worker&)> task) {
@@ -55,11 +66,23 @@ void Worker::Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets so
   // A task is copied, sockets can not be.
   auto shared = std::make_shared<ListeningSockets>(std::move(sockets));
   loop_->Post([this, snapshot = std::move(snapshot), shared]() mutable {
-    Use(std::move(snapshot), std::move(*shared));
+    draining_ = false;
+    Use(std::move(snapshot));
+    Listen(std::move(*shared));
+    counters_.Forget(snapshot_->edge());
   });
 }
 
-void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets) {
+void Worker::Rest(std::shared_ptr<const Snapshot> snapshot) {
+  loop_->Post([this, snapshot = std::move(snapshot)]() mutable {
+    Use(std::move(snapshot));
+    if (!draining_) BeginDrain();
+    counters_.Rest();
+    counters_.Forget(snapshot_->edge());
+  });
+}
+
+void Worker::Use(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   sites_.clear();
   const auto post = [loop = loop_.get()](std::function<void()> task) {
@@ -76,14 +99,16 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sock
   }
   MakeGroups();
   log_.SetFields(snapshot_->edge().access_log.fields);
+  rates_.Forget(snapshot_->edge());
+}
+
+void Worker::Listen(ListeningSockets sockets) {
   // Whoever has a listener keeps the whole snapshot.
   listeners_.Apply(std::shared_ptr<const config::Edge>(snapshot_, &snapshot_->edge()),
                    std::move(sockets));
   for (const config::EdgeListener& listener : snapshot_->edge().listeners) {
     counters_.AddListener(listener.name, listeners_.state(listener.listen));
   }
-  counters_.Forget(snapshot_->edge());
-  rates_.Forget(snapshot_->edge());
 }
 
 // Upstreams that have not changed keep their connections, and what is known of their servers.

@@ -37,8 +37,13 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   Worker& operator=(const Worker&) = delete;
 
   // From any thread. New connections and requests go by `snapshot` from soon on. `sockets`: of the
-  // addresses that the snapshot before did not have.
+  // addresses that the snapshot before did not have; of all after a rest.
   void Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
+  // From any thread: takes no connection until the next Apply, and closes those that can be without
+  // loss. The others may still begin requests, which go by `snapshot`.
+  void Rest(std::shared_ptr<const Snapshot> snapshot);
+  // From any thread: the thread goes on on `cores`, at least one.
+  void MoveTo(const std::vector<uint32_t>& cores);
   // From any thread: runs `task` on the worker's thread.
   void Run(std::function<void(Worker&)> task);
 
@@ -63,7 +68,9 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
  private:
   Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);
   void Main();
-  void Use(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
+  void Stay(const std::vector<uint32_t>& cores) const;
+  void Use(std::shared_ptr<const Snapshot> snapshot);
+  void Listen(ListeningSockets sockets);
   void MakeGroups();
   void ApplyDrains(Group& group) const;
   TunnelSession& MakeTunnel(const char* kind, const ClientInfo& client,

@@ -74,7 +74,7 @@ class EdgeLab:
             "media": [{"name": "m", "listen": "192.0.2.1:10000", "nat": "source",
                        "bridges": ["b"]}],
             "admin": {"listen": f"127.0.0.1:{self.port('admin')}"},
-            "edge": self.edge}
+            **({"edge": self.edge} if self.edge else {})}
         with open(f"{self.folder}/config.yaml", "w", encoding="ascii") as file:
             json.dump(config, file, indent=1)
 

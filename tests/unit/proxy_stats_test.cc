@@ -90,6 +90,58 @@ TEST(ProxyStats, WhatIsGoneStaysAsLongAsItIsUsed) {
   EXPECT_EQ(totals.listeners[0].name, "https");
 }
 
+TEST(ProxyStats, AListenersCountsStayWithItsName) {
+  EdgeCounters worker;
+  config::Edge edge = EdgeOf("/a", "s1");
+  edge.listeners.emplace_back().name = "web";
+  const auto accepted = [&](EdgeTotals totals = {}) {
+    worker.AddTo(totals, kNow);
+    return totals.listeners.empty() ? 0 : totals.listeners[0].accepted;
+  };
+  auto first = std::make_shared<ListenerState>(), second = std::make_shared<ListenerState>();
+  first->counters.CountAccepted();
+  first->counters.Count(AcceptRefusal::kSourceRate);
+  worker.AddListener("web", first);
+  worker.Forget(edge);
+  EXPECT_EQ(accepted(), 1u);
+  first.reset();
+  second->counters.CountAccepted();
+  worker.AddListener("web", second);  // at another address, or after a rest
+  for (int reload = 0; reload < 2; ++reload) {
+    EXPECT_EQ(accepted(), 2u);
+    worker.Forget(edge);
+  }
+  EdgeTotals totals;
+  worker.AddTo(totals, kNow);
+  EXPECT_EQ(totals.listeners[0].refused[RefusalIndex(AcceptRefusal::kSourceRate)].connections, 1u);
+  second.reset();
+  worker.Forget(EdgeOf("/a", "s1"));
+  EXPECT_EQ(accepted(), 0u);
+}
+
+TEST(ProxyStats, AWorkerThatRestsSaysNothingOfServers) {
+  EdgeCounters works, rests;
+  for (EdgeCounters* worker : {&works, &rests}) {
+    worker->AddListener("web", std::make_shared<ListenerState>());
+    worker->Server("web", "s1")->connections.Add(1);
+  }
+  rests.Server("web", "s1")->down.Set(1);
+  rests.Server("web", "s1")->draining.Set(1);
+  rests.Rest();
+  EdgeTotals totals;
+  works.AddTo(totals, kNow);
+  rests.AddTo(totals, kNow);
+  EXPECT_EQ(totals.workers, 1u);
+  EXPECT_EQ(totals.servers[0].connections, 2u);
+  EXPECT_EQ(totals.servers[0].draining, 0u);
+  EXPECT_TRUE(totals.servers[0].up);
+  rests.AddListener("web", std::make_shared<ListenerState>());
+  totals = {};
+  rests.AddTo(totals, kNow);
+  EXPECT_EQ(totals.workers, 1u);
+  EXPECT_FALSE(totals.servers[0].up);
+}
+
 // What operators see of a server is what its balancer goes by, and a new group begins afresh.
 TEST(ProxyStats, BalancersCountTheirServers) {
   EdgeCounters worker;

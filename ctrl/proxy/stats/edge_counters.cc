@@ -34,6 +34,22 @@ void Add(EdgeTotals::Listener& to, const ListenerState& state) {
   state.more.unrouted.AddTo(to.unrouted);
 }
 
+void Add(EdgeTotals::Listener& to, const EdgeTotals::Listener& from) {
+  to.accepted += from.accepted;
+  to.pauses += from.pauses;
+  to.refused.resize(kRefusalCount);
+  for (size_t i = 0; i < kRefusalCount; ++i) {
+    to.refused[i].label = from.refused[i].label;
+    to.refused[i].connections += from.refused[i].connections;
+  }
+  to.tls_full += from.tls_full;
+  to.tls_resumed += from.tls_resumed;
+  to.tls_failed += from.tls_failed;
+  to.bytes_to_server += from.bytes_to_server;
+  to.bytes_to_client += from.bytes_to_client;
+  for (size_t i = 0; i < kStatusClasses; ++i) to.unrouted[i] += from.unrouted[i];
+}
+
 void Add(EdgeTotals::Route& to, const RouteCounters& from) {
   from.requests.AddTo(to.requests);
   to.tunnels_begun += from.tunnels_begun.Get();
@@ -42,12 +58,15 @@ void Add(EdgeTotals::Route& to, const RouteCounters& from) {
   to.bytes_to_client += from.bytes.to_client.Get();
 }
 
-void Add(EdgeTotals::Server& to, const ServerCounters& from,
-         std::chrono::steady_clock::time_point now) {
+void AddState(EdgeTotals::Server& to, const ServerCounters& from,
+              std::chrono::steady_clock::time_point now) {
   to.up = to.up && from.down.Get() == 0;
   to.draining += from.draining.Get();
   const std::chrono::nanoseconds passed = now.time_since_epoch();
   to.left_alone += from.alone_until.Get() > static_cast<uint64_t>(passed.count()) ? 1 : 0;
+}
+
+void Add(EdgeTotals::Server& to, const ServerCounters& from) {
   to.connections += from.connections.Get();
   to.kept += from.kept.Get();
   to.picked += from.picked.Get();
@@ -77,10 +96,18 @@ void EdgeCounters::AddListener(const std::string& name, std::shared_ptr<Listener
   const std::lock_guard lock(mutex_);
   std::erase_if(listeners_, [&](const auto& known) { return known.second == state; });
   listeners_.emplace(name, std::move(state));
+  resting_ = false;
+}
+
+void EdgeCounters::Rest() {
+  const std::lock_guard lock(mutex_);
+  resting_ = true;
 }
 
 void EdgeCounters::Forget(const config::Edge& edge) {
   std::set<Name> routes, servers;
+  std::set<std::string> listeners;
+  for (const config::EdgeListener& listener : edge.listeners) listeners.insert(listener.name);
   for (const config::Host& host : edge.hosts) {
     for (const config::Route& route : host.routes) routes.emplace(host.name, route.name);
   }
@@ -91,7 +118,13 @@ void EdgeCounters::Forget(const config::Edge& edge) {
   }
   const std::lock_guard lock(mutex_);
   // Others than these take no part in it: a pointer that is only here stays the only one.
-  std::erase_if(listeners_, [](const auto& known) { return known.second.use_count() == 1; });
+  std::erase_if(listeners_, [&](const auto& known) {
+    if (known.second.use_count() > 1) return false;
+    // A counter never goes back while its name is there.
+    if (listeners.contains(known.first)) Add(past_[known.first], *known.second);
+    return true;
+  });
+  std::erase_if(past_, [&](const auto& known) { return !listeners.contains(known.first); });
   std::erase_if(routes_, [&](const auto& known) {
     return known.second.use_count() == 1 && !routes.contains(known.first);
   });
@@ -102,11 +135,17 @@ void EdgeCounters::Forget(const config::Edge& edge) {
 
 void EdgeCounters::AddTo(EdgeTotals& totals, std::chrono::steady_clock::time_point now) const {
   const std::lock_guard lock(mutex_);
-  ++totals.workers;
+  if (!resting_) ++totals.workers;
+  const auto by_name = [](const auto& known) { return known.name; };
   for (const auto& [name, state] : listeners_) {
-    auto& to = Entry(totals.listeners, name, [](const auto& known) { return known.name; });
+    auto& to = Entry(totals.listeners, name, by_name);
     to.name = name;
     Add(to, *state);
+  }
+  for (const auto& [name, past] : past_) {
+    auto& to = Entry(totals.listeners, name, by_name);
+    to.name = name;
+    Add(to, past);
   }
   for (const auto& [key, counters] : routes_) {
     auto& to =
@@ -118,7 +157,8 @@ void EdgeCounters::AddTo(EdgeTotals& totals, std::chrono::steady_clock::time_poi
     auto& to = Entry(totals.servers, key,
                      [](const auto& known) { return Name(known.upstream, known.name); });
     std::tie(to.upstream, to.name) = key;
-    Add(to, *counters, now);
+    if (!resting_) AddState(to, *counters, now);
+    Add(to, *counters);
   }
 }
 

@@ -27,8 +27,10 @@ class EdgeCounters {
   // By the worker: the same counters for the same names, from one configuration to the next.
   std::shared_ptr<RouteCounters> Route(const std::string& host, const std::string& route);
   std::shared_ptr<ServerCounters> Server(const std::string& upstream, const std::string& server);
-  // Counted by its state. One with another address begins anew.
+  // Counted by its state, and by those that it had before. The worker takes connections.
   void AddListener(const std::string& name, std::shared_ptr<ListenerState> state);
+  // The worker rests: it is none of those that are counted, and what it knows of servers is old.
+  void Rest();
   // Drops what is not in `edge` and what nobody uses any more.
   void Forget(const config::Edge& edge);
 
@@ -40,7 +42,9 @@ class EdgeCounters {
   using Name = std::pair<std::string, std::string>;
 
   mutable std::mutex mutex_;  // of the maps, not of what is in them
+  bool resting_ = false;
   std::multimap<std::string, std::shared_ptr<ListenerState>> listeners_;
+  std::map<std::string, EdgeTotals::Listener> past_;  // of states that are over, by name
   std::map<Name, std::shared_ptr<RouteCounters>> routes_;
   std::map<Name, std::shared_ptr<ServerCounters>> servers_;
 };
