@@ -30,6 +30,27 @@ def make_certificate(folder, name, names, ca=None):
         "-keyout", key, "-out", pem, *signed)
 
 
+def issue(folder, name, names, ca, start, end):
+    """As make_certificate, by the CA in the files `ca`.pem and .key, which keeps a list in `folder`
+    (index.txt). `start` and `end`: YYYYMMDDHHMMSSZ."""
+    config, request = f"{folder}/ca.cnf", f"{folder}/{name}.csr"
+    with open(config, "w", encoding="ascii") as file:
+        file.write("\n".join([
+            "[ca]", "default_ca = here", "[here]", f"database = {folder}/index.txt",
+            f"new_certs_dir = {folder}", "default_md = sha256", "policy = any",
+            "unique_subject = no", "rand_serial = yes", "copy_extensions = copy", "[any]",
+            "commonName = supplied", ""]))
+    with open(f"{folder}/index.txt", "a", encoding="ascii"):
+        pass
+    run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-subj", f"/CN={name}", "-addext",
+        "subjectAltName=" + ",".join("DNS:" + one for one in names),
+        "-keyout", f"{folder}/{name}.key", "-out", request)
+    run("openssl", "ca", "-config", config, "-batch", "-notext", "-cert", f"{ca}.pem",
+        "-keyfile", f"{ca}.key", "-startdate", start, "-enddate", end, "-in", request,
+        "-out", f"{folder}/{name}.pem")
+
+
 class EdgeLab:
     """One bridgehead-ctrl. Listener NAME is at port(NAME); ports of different labs differ."""
     count = 0
@@ -115,6 +136,8 @@ class EdgeLab:
         return json.loads(self.bridgehead(*command, "--json", check=command != ("status",)))
 
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 

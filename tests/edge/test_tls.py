@@ -3,7 +3,11 @@
 import ssl
 
 import pytest
+from edge_lab import issue
+from origin import Origin
 from wire import get
+
+OVER = 9010
 
 
 def context(files, version=None):
@@ -95,7 +99,29 @@ def test_verification_of_an_upstream(edge, origins, path, status):
     if status == 502:
         line = edge.wait_access(f'path="{path}"')[0]
         assert "9003: TLS: " in line
+        assert {"/tls-name": "ostname mismatch", "/tls-ca": "certificate"}[path] in line
+
+
+def test_an_upstream_whose_certificate_is_over(own_edge, files, tmp_path):
+    issue(tmp_path, "over", ["origin.example"], files / "ca", "20200101000000Z", "20200201000000Z")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "over.pem", tmp_path / "over.key")
+    lab = own_edge
+    lab.upstream("over", OVER, tls={"ca_file": str(files / "ca.pem"),
+                                    "server_name": "origin.example"})
+    lab.edge["hosts"][0]["routes"].append({"path": "/over", "upstream": "over"})
+    origin = Origin(OVER, tls=tls)
+    try:
+        lab.start()
+        with lab.client("http") as client:
+            assert client.ask(get("/over")).status == 502
+        assert "certificate has expired" in lab.wait_access('path="/over"')[0]
+        assert origin.requests == []
+    finally:
+        origin.close()
 
 
 def test_verify_off_is_warned_of(edge):
-    assert 'got off for the upstream "tls-off"' in edge.log()
+    warning = 'got off for the upstream "tls-off"'
+    assert warning in edge.log()
+    assert any(warning in line for line in edge.ask("status")["ctrl"]["warnings"])

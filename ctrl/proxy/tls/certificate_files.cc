@@ -111,7 +111,6 @@ absl::Status CheckTime(const std::string& file, LoadedCertificate& of) {
 // Looks for the leaf's status in the response. The issuer must be the chain's next certificate.
 bool FindStatus(OCSP_BASICRESP* basic, const LoadedCertificate& of, int& status,
                 ASN1_GENERALIZEDTIME*& next_update) {
-  if (of.chain.empty()) return false;
   OcspIdPtr id(OCSP_cert_to_id(nullptr, of.leaf.get(), of.chain.front().get()));
   int reason = 0;
   ASN1_GENERALIZEDTIME *revoked = nullptr, *this_update = nullptr;
@@ -136,6 +135,11 @@ std::string ReadOcsp(const std::string& file, LoadedCertificate& into) {
   if (!basic) {
     OpensslError("");
     return fmt::format("{}: no successful OCSP response in DER form", file);
+  }
+  // It names the certificate by its issuer's key.
+  if (into.chain.empty()) {
+    return fmt::format("{}: not sent: the certificate's file does not have the issuer's behind it",
+                       file);
   }
   int status = V_OCSP_CERTSTATUS_UNKNOWN;
   ASN1_GENERALIZEDTIME* next_update = nullptr;
