@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from edge_lab import run
 from origin import ok
-from wire import get, wait_for
+from wire import SECONDS, get, wait_for
 
 
 def tell(name):
@@ -218,6 +218,40 @@ def test_a_hello_that_is_never_whole(edge, origins):
         client.send(hello("one.example")[:60])
         client.assert_closed()
     assert all(one.received == b"" for one in origins.values())
+
+
+def passive_fast_opens():
+    with open("/proc/thread-self/net/netstat", encoding="ascii") as file:
+        names, values = [line.split() for line in file if line.startswith("TcpExt:")]
+    return int(dict(zip(names, values))["TCPFastOpenPassive"])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_fast_open(own_edge, origin, namespace, fast):
+    """With its SYN a client that was here before sends data, where the listener takes it so."""
+    lab = own_edge
+    lab.listener("fast", forward="origin", fast_open=fast)
+    lab.start()
+    origin.script = tell(b"!")
+    before = passive_fast_opens()
+    namespace.sysctl("net.ipv4.tcp_fastopen", 3)  # clients and servers
+    try:
+        for _ in range(3):  # the first one gets the cookie
+            sock = socket.socket()
+            # One that does not block would be told to wait for the cookie, and to connect again.
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(SECONDS), 0))
+            with sock:
+                sent = sock.sendto(b"early", socket.MSG_FASTOPEN, ("127.0.0.1", lab.port("fast")))
+                got = b""
+                while len(got) < 6:
+                    assert (piece := sock.recv(100))
+                    got += piece
+                assert sent == 5 and got in (b"!early", b"early!")
+    finally:
+        namespace.sysctl("net.ipv4.tcp_fastopen", 1)
+    assert passive_fast_opens() - before == (2 if fast else 0)
+    assert origin.received == b"early" * 3
 
 
 def test_forward_of_a_decrypted_connection(edge, origin, client_tls):

@@ -1,9 +1,11 @@
 """Reload under load, and the end."""
 
+import ssl
 import threading
 import time
 
 import pytest
+from h2_client import H2Client
 from origin import ok
 from wire import get, upgrade, wait_for
 
@@ -175,6 +177,81 @@ def test_the_end_lets_requests_end_and_spreads_tunnels(own_edge, origins):
     assert len([end for end in ends if end < 1]) >= 3, ends
     assert len([end for end in ends if end > 1.8]) >= 3, ends
     assert max(ends) < 4
+
+
+def h2_tls(files):
+    tls = ssl.create_default_context(cafile=files / "meet.pem")
+    tls.set_alpn_protocols(["h2"])
+    return tls
+
+
+@pytest.mark.slow
+def test_the_end_spreads_tunnels_of_http2(own_edge, origins, files):
+    """They are tunnels like others: each ends in its turn, whatever connection it is in."""
+    lab = own_edge
+    lab.edge["drain_time"] = "3s"
+    https, = [one for one in lab.edge["listeners"] if one["name"] == "https"]
+    https.update(http2=True, http2_websocket=True)
+    lab.start()
+    clients = [H2Client(lab.port("https"), h2_tls(files)) for _ in range(4)]
+    streams = [(client, client.websocket("/any-ws")) for client in clients for _ in range(5)]
+    for client, stream in streams:
+        assert client.statuses[stream] == 200
+        client.send(stream, b"abc")
+    for client, stream in streams:
+        client.until(lambda client=client, stream=stream: client.data.get(stream) == b"abc")
+    begin, ends = time.monotonic(), []
+    ended = threading.Thread(target=lab.stop)
+    ended.start()
+
+    def watch(client):
+        known = 0
+        while known < 5:
+            # The last ones end with the time, and all that is open with them.
+            ended = len(client.ended) if client.more() else 5
+            ends.extend([time.monotonic() - begin] * (ended - known))
+            known = ended
+    watchers = [threading.Thread(target=watch, args=(client,)) for client in clients]
+    for watcher in watchers:
+        watcher.start()
+    for watcher in watchers:
+        watcher.join()
+    ended.join()
+    assert lab.process.returncode == 0
+    assert len(ends) == 20 and all(client.goaway for client in clients), ends
+    assert len([end for end in ends if end < 1.5]) >= 5, ends
+    assert len([end for end in ends if end > 1.5]) >= 5, ends
+    for client in clients:
+        client.close()
+
+
+def test_a_tunnel_that_begins_in_a_drain(own_edge, origins):
+    """Its request was there before: it begins, and then ends in time like the others."""
+    lab = own_edge
+    go = threading.Event()
+
+    def answer(connection, request):
+        assert go.wait(10)
+        return origins["origin"].default_answer(connection, request)
+    origins["origin"].answer = answer
+    lab.start()
+    late = lab.client("http").send(upgrade("/any-ws"))
+    wait_for("the request", lambda: b"/any-ws" in origins["origin"].received)
+    ended = threading.Thread(target=lab.stop)
+    ended.start()
+
+    def closed():
+        try:
+            lab.client("http").close()
+            return False
+        except ConnectionRefusedError:
+            return True
+    wait_for("the drain", closed)
+    go.set()
+    assert late.response().status == 101
+    late.assert_closed()
+    ended.join()
+    assert lab.process.returncode == 0
 
 
 def test_the_end_does_not_wait_for_ever(own_edge, origins):
