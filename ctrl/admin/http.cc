@@ -86,7 +86,7 @@ timeval ToTimeval(std::chrono::milliseconds time) {
 }  // namespace
 
 AdminPages::AdminPages(CounterSource& counters, const StatusBoard& board, EdgeSource edge)
-    : counters_(counters), board_(board), edge_(edge), metrics_(counters, board, edge) {}
+    : counters_(counters), board_(board), edge_(edge), metrics_(counters, board, std::move(edge)) {}
 
 Answer AdminPages::Get(const std::string& path) const {
   if (path == "/metrics") {

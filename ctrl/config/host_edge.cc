@@ -38,15 +38,11 @@ void Refuse(const Config& config, const std::string& key, const std::string& pat
 void CheckFolder(const Config& config, const std::string& key, const std::string& path,
                  HostFindings& findings) {
   struct stat status {};
-  int error = 0;
-  if (stat(path.c_str(), &status) != 0) {
-    error = errno;
-  } else if (!S_ISDIR(status.st_mode)) {
-    error = ENOTDIR;
-  } else if (faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
-    error = errno;
+  if (stat(path.c_str(), &status) == 0) {
+    if (!S_ISDIR(status.st_mode)) return Refuse(config, key, path, ENOTDIR, "a folder", findings);
+    if (faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) == 0) return;
   }
-  if (error != 0) Refuse(config, key, path, error, "a folder", findings);
+  Refuse(config, key, path, errno, "a folder", findings);
 }
 
 // The file may not be there yet; its folder has to be.

@@ -356,13 +356,8 @@ void Exchange::CountDown(size_t bytes) {
 // Whoever is waited for has so long.
 void Exchange::SetTimer() {
   times_taking_ = head_done_ && !down_.WantsBody();
-  if (times_taking_) {
-    timer_.Set(client_.listener->body_timeout);
-  } else if (up_waits_) {
-    timer_.Set(client_.listener->body_timeout);
-  } else {
-    timer_.Set(response_timeout_);
-  }
+  const bool for_client = times_taking_ || up_waits_;
+  timer_.Set(for_client ? client_.listener->body_timeout : response_timeout_);
 }
 
 void Exchange::OnTime() {
