@@ -50,17 +50,10 @@ Failure FailureOf(int error) {
 
 }  // namespace
 
-Check::Check(event_base* base, const config::Endpoint& to, int type,
-             std::chrono::milliseconds timeout, Done done)
-    : base_(base), to_(to), type_(type), timeout_(timeout), done_(std::move(done)) {
+Check::Check(event_base* base, Way way, std::chrono::milliseconds timeout, Done done)
+    : base_(base), way_(std::move(way)), timeout_(timeout), done_(std::move(done)) {
   deadline_.reset(evtimer_new(
-      base,
-      [](int, short, void* self) {
-        auto* check = static_cast<Check*>(self);
-        check->Fail(Failure::kTimeout, fmt::format("timed out after {} ms: {}",
-                                                   check->timeout_.count(), check->WhenLate()));
-      },
-      this));
+      base, [](int, short, void* self) { static_cast<Check*>(self)->OnLate(); }, this));
 }
 
 Check::~Check() {
@@ -69,6 +62,7 @@ Check::~Check() {
 
 void Check::Close() {
   ready_.reset();
+  tls_.reset();
   evtimer_del(deadline_.get());
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
@@ -78,11 +72,13 @@ void Check::Start() {
   Close();
   start_ = std::chrono::steady_clock::now();
   question_ = Question();
+  tls_bytes_ = 0;
+  asked_ = false;
   const timeval patience{timeout_.count() / 1000, timeout_.count() % 1000 * 1000};
   evtimer_add(deadline_.get(), &patience);
   sockaddr_storage name{};
-  const socklen_t size = Fill(to_, name);
-  fd_ = socket(name.ss_family, type_ | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const socklen_t size = Fill(way_.to, name);
+  fd_ = socket(name.ss_family, way_.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) return FailWith(errno);
   if (connect(fd_, reinterpret_cast<sockaddr*>(&name), size) != 0 && errno != EINPROGRESS) {
     return FailWith(errno);
@@ -106,9 +102,48 @@ void Check::OnWritable() {
   socklen_t size = sizeof(error);
   getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return FailWith(error);
-  // A new socket's buffer holds far more than a question.
-  if (send(fd_, question_.data(), question_.size(), MSG_NOSIGNAL) < 0) return FailWith(errno);
   Wait(EV_READ);
+  if (!way_.greeting.empty() && !Send(way_.greeting)) return;
+  if (!way_.tls) return Ask();
+  SSL* ssl = way_.tls();
+  if (ssl == nullptr) return FailWith(ENOMEM);
+  tls_ = std::make_unique<TlsFilter>(ssl);
+  Decrypt({});
+}
+
+void Check::Ask() {
+  asked_ = true;
+  if (question_.empty()) return Good();
+  if (!tls_) {
+    Send(question_);
+    return;
+  }
+  tls_->Say(question_);
+  Send(tls_->TakeOutput());
+}
+
+// False: that was the end.
+bool Check::Send(std::string_view bytes) {
+  const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (sent == static_cast<ssize_t>(bytes.size())) return true;
+  if (sent < 0 && errno != EAGAIN) {
+    FailWith(errno);
+  } else {
+    // A socket's buffer holds far more than a check sends, but TLS has to answer what it is asked.
+    Fail(Failure::kMalformed, "reads nothing of what it asks for");
+  }
+  return false;
+}
+
+void Check::Decrypt(std::string_view bytes) {
+  std::string said;
+  const TlsFilter::State state = tls_->Take(bytes, said);
+  if (const std::string out = tls_->TakeOutput(); !out.empty() && !Send(out)) return;
+  if (state == TlsFilter::State::kFailed) return Fail(Failure::kTls, "TLS: " + tls_->error());
+  if (state == TlsFilter::State::kHandshake) return;
+  if (!asked_) Ask();
+  if (fd_ >= 0 && !said.empty()) OnData(said.data(), said.size());
+  if (fd_ >= 0 && state == TlsFilter::State::kEnded) OnEnd();
 }
 
 void Check::OnReadable() {
@@ -118,17 +153,33 @@ void Check::OnReadable() {
     if (errno == EAGAIN || errno == EINTR) return;
     return FailWith(errno);
   }
-  if (size == 0 && type_ == SOCK_STREAM) return OnEnd();
-  OnData(data, static_cast<size_t>(size));
+  if (size == 0 && way_.type == SOCK_STREAM) return OnClosed();
+  if (!tls_) return OnData(data, static_cast<size_t>(size));
+  tls_bytes_ += static_cast<size_t>(size);
+  if (tls_bytes_ > kMaxTlsBytes) {
+    return Fail(Failure::kTooLong, fmt::format("more than {} bytes of TLS", kMaxTlsBytes));
+  }
+  Decrypt({data, static_cast<size_t>(size)});
+}
+
+void Check::OnClosed() {
+  if (asked_) return OnEnd();
+  Fail(Failure::kClosed, "connection ended within the TLS handshake");
+}
+
+void Check::OnLate() {
+  Fail(Failure::kTimeout,
+       fmt::format("timed out after {} ms: {}", timeout_.count(),
+                   tls_ && !asked_ ? "no end of the TLS handshake" : WhenLate()));
 }
 
 void Check::FailWith(int error) {
   const Failure failure = FailureOf(error);
   const char* what = failure == Failure::kLocal    ? "this machine cannot ask"
                      : failure == Failure::kClosed ? "connection ended by"
-                     : type_ == SOCK_STREAM        ? "cannot connect to"
+                     : way_.type == SOCK_STREAM    ? "cannot connect to"
                                                    : "cannot reach";
-  Fail(failure, fmt::format("{} {}: {}", what, to_.text(), strerror(error)));
+  Fail(failure, fmt::format("{} {}: {}", what, way_.to.text(), strerror(error)));
 }
 
 void Check::Finish(std::optional<Failure> failure, const std::string& reason,

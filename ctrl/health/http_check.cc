@@ -27,7 +27,7 @@ int StatusOf(std::string_view line) {
   return status >= 100 && status <= 599 ? status : 0;
 }
 
-HttpHead ParseHead(std::string_view text) {
+HttpHead ParseHead(std::string_view text, bool head_only) {
   HttpHead head;
   const size_t line_end = std::min(text.find("\r\n"), text.size());
   const int status = StatusOf(text.substr(0, line_end));
@@ -38,6 +38,7 @@ HttpHead ParseHead(std::string_view text) {
     text.remove_prefix(std::min(end + 2, text.size()));
     const size_t colon = line.find(':');
     if (colon == 0 || colon == std::string_view::npos) return {};
+    if (head_only) continue;
     const std::string name = absl::AsciiStrToLower({line.data(), colon});
     const absl::string_view value =
         absl::StripAsciiWhitespace({line.data() + colon + 1, line.size() - colon - 1});
@@ -104,18 +105,24 @@ HttpAnswer HttpAnswerParser::Append(std::string_view more) {
   // The end of the head may have begun in what came before.
   const size_t searched = text_.size() - std::min(text_.size(), kHeadEnd.size() - 1);
   text_.append(more);
-  if (!head_) {
+  while (!head_) {
     // Garbage is told from a slow answer by its first bytes.
-    const std::string_view begin = std::string_view(text_).substr(0, kVersion.size());
+    const std::string_view begin = std::string_view(text_).substr(head_at_, kVersion.size());
     if (begin != kVersion.substr(0, begin.size())) return {Progress::kMalformed, 0, {}};
-    const size_t end = text_.find(kHeadEnd, searched);
+    const size_t end = text_.find(kHeadEnd, std::max(searched, head_at_));
     if (std::min(end, text_.size()) > kMaxHeadBytes) return {Progress::kTooLong, 0, {}};
     if (end == std::string::npos) return {Progress::kMore, 0, {}};
-    HttpHead head = ParseHead(std::string_view(text_).substr(0, end));
+    HttpHead head = ParseHead(std::string_view(text_).substr(head_at_, end - head_at_), head_only_);
     if (head.status == 0) return {Progress::kMalformed, 0, {}};
     body_at_ = end + kHeadEnd.size();
+    // RFC 9110 section 15.2: any number of them may come before the answer. Nothing was upgraded.
+    if (head_only_ && head.status < 200 && head.status != 101) {
+      head_at_ = body_at_;
+      continue;
+    }
     head_ = head;
   }
+  if (head_only_) return {Progress::kWhole, head_->status, {}};
   const std::string_view body = std::string_view(text_).substr(body_at_);
   if (head_->body_bytes && body.size() >= *head_->body_bytes) {
     return {Progress::kWhole, head_->status, body.substr(0, *head_->body_bytes)};
@@ -131,6 +138,7 @@ HttpAnswer HttpAnswerParser::End() const {
 void HttpAnswerParser::Clear() {
   std::string().swap(text_);  // clear() would keep the memory
   head_.reset();
+  head_at_ = 0;
 }
 
 std::optional<bool> ParseDrainState(std::string_view body) {
@@ -141,13 +149,21 @@ std::optional<bool> ParseDrainState(std::string_view body) {
 
 HttpCheck::HttpCheck(event_base* base, const config::CheckUrl& url,
                      std::chrono::milliseconds timeout, Done done)
-    : Check(base, url.at, SOCK_STREAM, timeout, std::move(done)), url_(url) {}
+    : HttpCheck(base, {url.at, SOCK_STREAM, "", nullptr},
+                {url.target, url.at.text(), {{200, 299}}, /*head_only=*/false}, timeout,
+                std::move(done)) {}
+
+HttpCheck::HttpCheck(event_base* base, Way way, HttpQuestion question,
+                     std::chrono::milliseconds timeout, Done done)
+    : Check(base, std::move(way), timeout, std::move(done)),
+      question_(std::move(question)),
+      answer_(question_.head_only) {}
 
 std::string HttpCheck::Question() {
   return fmt::format(
-      "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: bridgehead/{}\r\nAccept: */*\r\n"
+      "GET {} HTTP/1.{}\r\nHost: {}\r\nUser-Agent: bridgehead/{}\r\nAccept: */*\r\n"
       "Connection: close\r\n\r\n",
-      url_.target, url_.at.text(), BRIDGEHEAD_VERSION);
+      question_.target, question_.head_only ? 1 : 0, question_.host, BRIDGEHEAD_VERSION);
 }
 
 void HttpCheck::OnData(const char* data, size_t size) {
@@ -176,7 +192,11 @@ void HttpCheck::OnEnd() {
 }
 
 void HttpCheck::Judge(const HttpAnswer& whole) {
-  if (whole.status / 100 == 2) return Good(std::string(whole.body));
+  for (const HttpQuestion::Statuses& good : question_.good) {
+    if (whole.status >= good.first && whole.status <= good.last) {
+      return Good(std::string(whole.body));
+    }
+  }
   const bool redirect = whole.status / 100 == 3;
   Fail(Failure::kStatus,
        fmt::format("status {}{}", whole.status, redirect ? " (redirects are not followed)" : ""));

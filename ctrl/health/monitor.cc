@@ -7,6 +7,7 @@
 
 #include "ctrl/health/drain_file.h"
 #include "ctrl/health/http_check.h"
+#include "ctrl/health/stun_check.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "relay/api/log.h"
@@ -94,7 +95,15 @@ std::unique_ptr<Monitor::Watched> Monitor::Adopt(const config::Bridge& bridge,
 
 void Monitor::StartProbes(Watched& watched, const config::HealthCheck& check) {
   const auto start = [&](const std::optional<config::CheckUrl>& url, Probe::Judge judge) {
-    return url ? std::make_unique<Probe>(base_, *url, check, timing_, random_, std::move(judge))
+    const auto make = [this, &url](std::chrono::milliseconds timeout,
+                                   Check::Done done) -> std::unique_ptr<Check> {
+      if (url->kind == config::CheckUrl::Kind::kStun) {
+        return std::make_unique<StunCheck>(base_, *url, timeout, std::move(done));
+      }
+      return std::make_unique<HttpCheck>(base_, *url, timeout, std::move(done));
+    };
+    return url ? std::make_unique<Probe>(base_, url->text(), make, check, timing_, random_,
+                                         std::move(judge))
                : nullptr;
   };
   watched.health =

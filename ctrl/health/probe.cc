@@ -3,29 +3,24 @@
 #include <algorithm>
 #include <utility>
 
-#include "ctrl/health/http_check.h"
-#include "ctrl/health/stun_check.h"
-
 namespace bridgehead::health {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-Probe::Probe(event_base* base, const config::CheckUrl& url, const config::HealthCheck& settings,
-             const MonitorTiming& timing, std::minstd_rand& random, Judge judge)
-    : url_(url.text()),
+Probe::Probe(event_base* base, std::string url, const Make& make,
+             const config::HealthCheck& settings, const MonitorTiming& timing,
+             std::minstd_rand& random, Judge judge)
+    : url_(std::move(url)),
       interval_(settings.interval.count() * timing.second_ms),
       random_(random),
       judge_(std::move(judge)),
       timer_(evtimer_new(
           base, [](int, short, void* self) { static_cast<Probe*>(self)->Ask(); }, this)) {
   const milliseconds timeout{settings.timeout.count() * timing.second_ms};
-  auto done = [this](const CheckResult& result, const std::string& body) { OnDone(result, body); };
-  if (url.kind == config::CheckUrl::Kind::kStun) {
-    check_ = std::make_unique<StunCheck>(base, url, timeout, done);
-  } else {
-    check_ = std::make_unique<HttpCheck>(base, url, timeout, done);
-  }
+  check_ = make(timeout, [this](const CheckResult& result, const std::string& body) {
+    OnDone(result, body);
+  });
   std::uniform_int_distribution<int> first(0, timing.first_check_ms);
   Wait(milliseconds(first(random_)));
 }

@@ -1,4 +1,5 @@
-// One way to ask one bridge, again and again: when to ask next, and what came of it so far.
+// One way to ask one bridge or server, again and again: when to ask next, and what came of it so
+// far.
 #pragma once
 
 #include <array>
@@ -28,8 +29,11 @@ class Probe {
   // After each check. May turn a good result into a failure, before it is counted.
   using Judge = std::function<void(CheckResult& result, const std::string& body)>;
 
-  // `random` outlives the probe.
-  Probe(event_base* base, const config::CheckUrl& url, const config::HealthCheck& settings,
+  using Make =
+      std::function<std::unique_ptr<Check>(std::chrono::milliseconds timeout, Check::Done done)>;
+
+  // `url`: what is asked, for people. `random` outlives the probe.
+  Probe(event_base* base, std::string url, const Make& make, const config::HealthCheck& settings,
         const MonitorTiming& timing, std::minstd_rand& random, Judge judge);
   ~Probe();
   Probe(const Probe&) = delete;

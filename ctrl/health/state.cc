@@ -7,8 +7,9 @@
 namespace bridgehead::health {
 
 std::string_view Label(Failure failure) {
-  static constexpr std::string_view kLabels[] = {"refused", "unreachable", "timeout",  "closed",
-                                                 "status",  "malformed",   "too_long", "local"};
+  static constexpr std::string_view kLabels[] = {"refused",  "unreachable", "timeout",
+                                                 "closed",   "status",      "malformed",
+                                                 "too_long", "tls",         "local"};
   static_assert(std::size(kLabels) == kFailureCount);
   return kLabels[static_cast<size_t>(failure)];
 }
@@ -17,7 +18,7 @@ namespace {
 
 // What no lost packet can be the cause of: somebody there has said no.
 bool IsPlain(Failure failure) {
-  return failure == Failure::kRefused || failure == Failure::kStatus;
+  return failure == Failure::kRefused || failure == Failure::kStatus || failure == Failure::kTls;
 }
 
 }  // namespace

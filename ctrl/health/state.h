@@ -1,4 +1,5 @@
 // What is known of one bridge, and whether it takes new sessions. No I/O and no clock of its own.
+// Of an upstream's server too, which has the first voice only.
 //
 // Three voices: the health check (up or down, slow to change its mind: rise and fall), the bridge
 // itself (draining or not) and the operator (drained or not). Down outweighs draining, which
@@ -24,9 +25,10 @@ enum class Failure : uint8_t {
   kStatus,       // an answer that says no
   kMalformed,    // an answer that is none
   kTooLong,      // an answer without end
+  kTls,          // a handshake that failed: a certificate that is not to be trusted
   kLocal,        // this machine could not ask: says nothing about the bridge
 };
-inline constexpr size_t kFailureCount = 8;
+inline constexpr size_t kFailureCount = 9;
 std::string_view Label(Failure failure);
 
 struct CheckResult {

@@ -49,7 +49,7 @@ StunAnswer JudgeStunAnswer(std::span<const uint8_t> message, const StunTransacti
 
 StunCheck::StunCheck(event_base* base, const config::CheckUrl& url,
                      std::chrono::milliseconds timeout, Done done)
-    : Check(base, url.at, SOCK_DGRAM, timeout, std::move(done)) {}
+    : Check(base, {url.at, SOCK_DGRAM, "", nullptr}, timeout, std::move(done)) {}
 
 std::string StunCheck::Question() {
   strangers_ = 0;
