@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "ctrl/config/checks.h"
 #include "fmt/format.h"
@@ -56,8 +57,28 @@ void CheckHealth(const Upstream& upstream, const std::string& path, Findings& fi
                    fmt::format("got {}s, expected at most interval ({}s)", health.timeout.count(),
                                health.interval.count()));
   }
-  if (health.path.empty() && !health.host.empty() && !findings.HasErrorIn(path + ".health.path")) {
-    findings.Error(path + ".health.host", "got host without path, expected both or neither");
+  if (!health.path.empty() || findings.HasErrorIn(path + ".health.path")) return;
+  for (const auto& [key, is_set] :
+       {std::pair("host", !health.host.empty()), std::pair("expect", !health.expect.empty())}) {
+    if (!is_set) continue;
+    return findings.Error(fmt::format("{}.health.{}", path, key),
+                          fmt::format("got {} without path, expected both or neither", key));
+  }
+}
+
+// Checks begin on one thread, some with a TLS handshake.
+void CheckHowManyAreChecked(const Edge& edge, Findings& findings) {
+  constexpr size_t kMostChecked = 4096;
+  size_t checked = 0;
+  for (size_t i = 0; i < edge.upstreams.size(); i++) {
+    if (!edge.upstreams[i].health) continue;
+    checked += edge.upstreams[i].servers.size();
+    if (checked <= kMostChecked) continue;
+    findings.Error(fmt::format("edge.upstreams[{}].health", i),
+                   fmt::format("got {} servers to check, with those of upstreams above it, "
+                               "expected at most {}",
+                               checked, kMostChecked));
+    return;
   }
 }
 
@@ -82,6 +103,7 @@ std::set<std::string_view> UsedUpstreams(const Edge& edge) {
 
 void CheckEdgeUpstreams(const Config& config, Findings& findings) {
   const std::set<std::string_view> used = UsedUpstreams(config.edge);
+  CheckHowManyAreChecked(config.edge, findings);
   std::map<std::string_view, size_t> names;
   for (size_t i = 0; i < config.edge.upstreams.size(); i++) {
     const Upstream& upstream = config.edge.upstreams[i];

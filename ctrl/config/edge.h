@@ -46,11 +46,13 @@ struct UpstreamTls {
 };
 
 struct UpstreamHealth {
-  std::string path;  // of a GET that any status 200..399 answers; empty: a TCP connection is enough
-  std::string host;  // the Host header; empty: the server's address
+  std::string path;  // of a GET; empty: a connection is enough
+  std::string host;  // the Host header; empty: the upstream's server_name, or the server's address
   std::chrono::seconds interval{2};
   std::chrono::seconds timeout{1};
-  uint32_t rise = 2, fall = 3;  // checks in a row
+  uint32_t rise = 2, fall = 3;   // checks in a row
+  std::vector<uint16_t> expect;  // statuses that are good; empty: 200..399
+  uint16_t port = 0;             // asked in cleartext and without PROXY header; 0: the server's own
   bool operator==(const UpstreamHealth&) const = default;
 };
 

@@ -81,7 +81,7 @@ std::vector<Key> ServerKeys() {
   };
 }
 
-std::vector<Key> TlsAndHealthKeys() {
+std::vector<Key> TlsKeys() {
   return {
       {.path = "edge.upstreams[].tls",
        .default_note = "none: cleartext",
@@ -110,22 +110,64 @@ std::vector<Key> TlsAndHealthKeys() {
        .doc = "The name that is sent to the server (SNI) and that its certificate must have.",
        .source = "RFC 6066 section 3",
        .set = [](Config& c, const Value& v) { LastUpstream(c).tls->server_name = Text(v); }},
+  };
+}
+
+std::vector<Key> HealthKeys() {
+  return {
       {.path = "edge.upstreams[].health",
        .default_note = "none: servers are judged by connections alone (max_failures)",
-       .doc = "Each server is asked regularly. `health: {}` is content with a TCP connection.",
+       .doc =
+           "Each server is asked regularly, and one that is down gets no new connections and "
+           "requests; those it has go on. `health: {}` is content with a connection. A check is "
+           "made like a connection of the upstream: with tls, a handshake and its verification "
+           "belong to it; with send_proxy, it begins with a header that names no client (v1 "
+           "UNKNOWN, v2 LOCAL). A server counts as up until its first check has ended, or, where "
+           "that got no answer at all, until fall checks have. While all of an upstream are down, "
+           "requests are answered with 503. Of all upstreams at most 4096 servers are checked.",
+       .source = "PROXY protocol, section 2.2 (LOCAL: health checks)",
        .set = [](Config& c, const Value&) { LastUpstream(c).health.emplace(); }},
       {.path = "edge.upstreams[].health.path",
        .type = Type::kForm,
        .form = &kTargetForm,
-       .default_note = "none: a TCP connection is enough",
-       .doc = "A GET of this is good when it is answered with a status from 200 to 399.",
+       .default_note = "none: a connection is enough",
+       .doc = "A GET of this over HTTP/1.1 is good when it is answered with a status of expect. "
+              "Redirects are not followed, and a body is not read.",
        .set = [](Config& c, const Value& v) { LastUpstream(c).health->path = Text(v); }},
       {.path = "edge.upstreams[].health.host",
        .type = Type::kForm,
        .form = &kHostNameForm,
-       .default_note = "the server's address",
+       .default_note = "tls.server_name, or else the server's address",
        .doc = "The Host header of that GET.",
        .set = [](Config& c, const Value& v) { LastUpstream(c).health->host = Text(v); }},
+      {.path = "edge.upstreams[].health.expect",
+       .type = Type::kInteger,
+       .unit = "HTTP status",
+       .min = 200,
+       .max = 599,
+       .list = true,
+       .or_one = true,
+       .min_items = 1,
+       .max_items = 100,
+       .default_note = "200 to 399",
+       .doc = "Which statuses say that the server is well.",
+       .set =
+           [](Config& c, const Value& v) {
+             LastUpstream(c).health->expect.push_back(static_cast<uint16_t>(Number(v)));
+           }},
+      {.path = "edge.upstreams[].health.port",
+       .type = Type::kInteger,
+       .unit = "TCP port",
+       .min = 1,
+       .max = 65535,
+       .default_note = "the server's own",
+       .doc = "Where the servers are asked instead, such as 8080 for a Jitsi Videobridge's "
+              "/about/health. Always in cleartext and without a PROXY header, whatever the "
+              "upstream has.",
+       .set =
+           [](Config& c, const Value& v) {
+             LastUpstream(c).health->port = static_cast<uint16_t>(Number(v));
+           }},
       {.path = "edge.upstreams[].health.interval",
        .type = Type::kDuration,
        .min = 1,
@@ -217,7 +259,7 @@ std::vector<Key> LimitKeys() {
 
 std::vector<Key> EdgeUpstreamKeys() {
   std::vector<Key> keys = ServerKeys();
-  for (auto* part : {TlsAndHealthKeys, LimitKeys}) {
+  for (auto* part : {TlsKeys, HealthKeys, LimitKeys}) {
     for (Key& key : part()) keys.push_back(std::move(key));
   }
   return keys;

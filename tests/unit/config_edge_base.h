@@ -23,7 +23,7 @@ edge:
       balance: source_hash
       send_proxy: v2
       tls: {verify: on, ca_file: /etc/ca.pem, server_name: Web.example.org}
-      health: {path: "/healthz?full", host: web.example.org, interval: 4s, timeout: 3s, rise: 5, fall: 6}
+      health: {path: "/healthz?full", host: web.example.org, interval: 4s, timeout: 3s, rise: 5, fall: 6, expect: [200, 204], port: 8080}
       max_failures: 7
       failure_timeout: 11s
       connect_timeout: 6s

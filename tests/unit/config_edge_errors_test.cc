@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fmt/format.h"
 #include "tests/unit/config_cases.h"
 #include "tests/unit/config_edge_base.h"
 
@@ -71,7 +72,7 @@ const std::vector<Case>& Cases() {
        "got \"*.example.org\", with a *", "\"*"},
       {"health: {path: \"/healthz?full\", host: web.example.org, interval: 4s, timeout: 3s, rise: "
        "5, "
-       "fall: 6}",
+       "fall: 6, expect: [200, 204], port: 8080}",
        "health: http", "edge.upstreams[0].health", "got \"http\"", "http"},
       {"path: \"/healthz?full\"", "path: healthz", "edge.upstreams[0].health.path",
        "got \"healthz\"", "healthz"},
@@ -85,6 +86,13 @@ const std::vector<Case>& Cases() {
        "got 5s, expected at most interval (4s)", "5s"},
       {"timeout: 3s", "timeout: 61s", "edge.upstreams[0].health.timeout", "got 61s", "61s"},
       {"rise: 5", "rise: 0", "edge.upstreams[0].health.rise", "got 0", "0"},
+      {"path: \"/healthz?full\", host: web.example.org, ", "", "edge.upstreams[0].health.expect",
+       "got expect without path", "expect"},
+      {"expect: [200, 204]", "expect: [200, 199]", "edge.upstreams[0].health.expect[1]", "got 199",
+       "199"},
+      {"expect: [200, 204]", "expect: []", "edge.upstreams[0].health.expect", "got a list of 0",
+       "expect"},
+      {"port: 8080", "port: 65536", "edge.upstreams[0].health.port", "got 65536", "65536"},
       {"fall: 6", "fall: 101", "edge.upstreams[0].health.fall", "got 101", "101"},
       {"max_failures: 7", "max_failures: 1001", "edge.upstreams[0].max_failures", "got 1001", "1"},
       {"failure_timeout: 11s", "failure_timeout: 0s", "edge.upstreams[0].failure_timeout", "got 0s",
@@ -220,6 +228,27 @@ TEST(ConfigEdgeErrors, EachIsNamedWithItsPlace) {
 TEST(ConfigEdgeErrors, EveryKeyHasABadValue) {
   ExpectEveryKeyHasACase(
       Cases(), [](const Key& key) { return IsOfEdge(key) && !key.path.starts_with("edge.hosts"); });
+}
+
+TEST(ConfigEdgeErrors, MoreServersThanCanBeChecked) {
+  const auto errors = [](int upstreams) {
+    std::string added;
+    for (int i = 0; i < upstreams; ++i) {
+      added += fmt::format("    - name: more{}\n      health: {{}}\n      servers:\n", i);
+      for (int server = 0; server < 256; ++server) {
+        added += fmt::format("        - {{address: 10.{}.{}.1:80}}\n", i, server);
+      }
+    }
+    return CheckText(
+               Changed(kEdgeBase, {"    - {name: turn,", added + "    - {name: turn,", "", "", ""}),
+               "t.yaml")
+        .errors;
+  };
+  EXPECT_THAT(errors(15), testing::IsEmpty()) << "3842";
+  const std::vector<Finding> found = errors(17);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].key, "edge.upstreams[17].health");
+  EXPECT_THAT(found[0].message, testing::HasSubstr("got 4098 servers to check"));
 }
 
 // The only warning, with its key.

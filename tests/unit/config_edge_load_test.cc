@@ -108,7 +108,8 @@ TEST(ConfigEdgeLoad, UpstreamsArrive) {
   web.balance = Balance::kSourceHash;
   web.send_proxy = SendProxy::kV2;
   web.tls = UpstreamTls{true, "/etc/ca.pem", "web.example.org"};
-  web.health = UpstreamHealth{"/healthz?full", "web.example.org", seconds(4), seconds(3), 5, 6};
+  web.health = UpstreamHealth{
+      "/healthz?full", "web.example.org", seconds(4), seconds(3), 5, 6, {200, 204}, 8080};
   web.max_failures = 7;
   web.failure_timeout = seconds(11);
   web.connect_timeout = seconds(6);
