@@ -1,5 +1,6 @@
 #include "ctrl/admin/edge_metrics.h"
 
+#include "ctrl/admin/check_families.h"
 #include "ctrl/admin/metric_family.h"
 
 namespace bridgehead::admin {
@@ -99,13 +100,11 @@ void AddRoutes(Families& families, const std::vector<EdgeTotals::Route>& routes)
 
 void AddServers(Families& families, const std::vector<EdgeTotals::Server>& servers) {
   using Server = EdgeTotals::Server;
+  const auto labels = [](const Server& of) {
+    return Labels{{"upstream", of.upstream}, {"server", of.name}};
+  };
   auto each = [&](MetricType type, const char* name, const char* help, auto value_of) {
-    Each(
-        families, type, name, help, servers,
-        [](const Server& of) {
-          return Labels{{"upstream", of.upstream}, {"server", of.name}};
-        },
-        value_of);
+    Each(families, type, name, help, servers, labels, value_of);
   };
   each(kGauge, "edge_server_up", "0 while the server fails its health check; 1 without one.",
        [](const Server& of) { return of.up ? 1 : 0; });
@@ -125,6 +124,10 @@ void AddServers(Families& families, const std::vector<EdgeTotals::Server>& serve
        [](const Server& of) { return of.failed; });
   each(kCounter, "edge_server_requests_total", "Requests sent to the server.",
        [](const Server& of) { return of.requests; });
+  CheckFamilies checks(families, "edge_server", "the server");
+  for (const Server& server : servers) {
+    if (server.health) checks.Add(labels(server), server.health->health());
+  }
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 
 #include <prometheus/text_serializer.h>
 
+#include "ctrl/admin/check_families.h"
 #include "ctrl/admin/edge_metrics.h"
 #include "ctrl/admin/metric_family.h"
-#include "ctrl/health/state.h"
 #include "ctrl/view/report.h"
 #include "fmt/format.h"
 
@@ -57,36 +57,17 @@ void EachCheck(const api::BridgeHealth& bridge, Add add) {
   if (bridge.has_drain_state()) add("drain_state", bridge.drain_state());
 }
 
-uint64_t FailuresOf(const api::BridgeCheck& check, health::Failure failure) {
-  for (const auto& failures : check.failures()) {
-    if (failures.reason() == health::Label(failure)) return failures.count();
-  }
-  return 0;
-}
-
 void AddHealth(Families& families, const api::CtrlStatus& status) {
   Family up(families, kGauge, "bridge_up",
             "0 while the bridge fails its health check; 1 without one.");
   Family draining(families, kGauge, "bridge_draining",
                   "1 while the bridge is drained by the operator or by itself.");
-  Family seconds(families, kGauge, "bridge_check_duration_seconds",
-                 "How long the last check of the bridge took.");
-  Family checks(families, kCounter, "bridge_checks_total", "Checks of the bridge that ended.");
-  Family failures(families, kCounter, "bridge_check_failures_total",
-                  "Checks of the bridge that failed, by reason.");
+  CheckFamilies checks(families, "bridge", "the bridge");
   for (const api::BridgeHealth& bridge : status.health()) {
     up.Add({{"bridge", bridge.name()}}, bridge.state() == api::Bridge::DOWN ? 0 : 1);
     draining.Add({{"bridge", bridge.name()}}, bridge.drained() || bridge.says_draining());
     EachCheck(bridge, [&](const char* name, const api::BridgeCheck& check) {
-      const Labels labels = {{"bridge", bridge.name()}, {"check", name}};
-      if (check.checks() != 0) seconds.Add(labels, check.last_microseconds() / 1e6);
-      checks.Add(labels, Number(check.checks()));
-      // All reasons from the beginning: rate() does not see a counter's first value rise from zero.
-      for (size_t i = 0; i < health::kFailureCount; ++i) {
-        Labels with_reason = labels;
-        with_reason.push_back({"reason", std::string(health::Label(health::Failure(i)))});
-        failures.Add(std::move(with_reason), Number(FailuresOf(check, health::Failure(i))));
-      }
+      checks.Add({{"bridge", bridge.name()}, {"check", name}}, check);
     });
   }
 }

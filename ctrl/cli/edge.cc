@@ -1,6 +1,8 @@
 // `upstreams`, `connections` and `sources`: what ctrl knows of its TCP edge.
 #include "ctrl/view/edge.h"
 
+#include <time.h>
+
 #include "ctrl/cli/ask.h"
 #include "ctrl/cli/commands.h"
 #include "ctrl/cli/edge_text.h"
@@ -30,7 +32,8 @@ int Upstreams(const Options& options, const Streams& streams) {
   const auto response = AskCtrl(options, streams, std::move(request), code);
   if (!response.ok()) return code;
   const api::EdgeStatus& edge = response->ctrl().edge();
-  streams.out(options.json ? view::UpstreamsJson(edge) : UpstreamsText(edge));
+  streams.out(options.json ? view::UpstreamsJson(edge)
+                           : UpstreamsText(edge, static_cast<uint64_t>(time(nullptr))));
   return kOk;
 }
 

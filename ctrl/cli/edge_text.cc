@@ -1,6 +1,7 @@
 #include "ctrl/cli/edge_text.h"
 
 #include "ctrl/cli/format.h"
+#include "ctrl/cli/text.h"
 #include "fmt/format.h"
 
 namespace bridgehead::cli {
@@ -46,10 +47,12 @@ std::string EdgeText(const api::EdgeStatus& edge) {
          (table.empty() ? "" : "\n" + table.Text());
 }
 
-std::string UpstreamsText(const api::EdgeStatus& edge) {
+std::string UpstreamsText(const api::EdgeStatus& edge, uint64_t now) {
   Table table({{"UPSTREAM"},
                {"SERVER"},
                {"STATE"},
+               {"SINCE", Align::kRight},
+               {"CHECK", Align::kRight},
                {"CONNECTIONS", Align::kRight},
                {"KEPT", Align::kRight},
                {"PICKED", Align::kRight},
@@ -58,9 +61,13 @@ std::string UpstreamsText(const api::EdgeStatus& edge) {
                {"WHY"}});
   for (const api::EdgeServer& server : edge.servers()) {
     const view::EdgeServerState state = view::StateOf(server, edge.workers());
-    table.Add({server.upstream(), server.server(), state.word, Thousands(server.connections()),
-               Thousands(server.kept()), Thousands(server.picked()), Thousands(server.failed()),
-               Thousands(server.requests()), state.why});
+    // Of what the health check says: other states have no time that is kept.
+    const bool judged = server.has_health() && (state.word == "up" || state.word == "down");
+    table.Add({server.upstream(), server.server(), state.word,
+               judged ? Since(server.health().since_unix(), now) : "", CheckText(server.health()),
+               Thousands(server.connections()), Thousands(server.kept()),
+               Thousands(server.picked()), Thousands(server.failed()), Thousands(server.requests()),
+               Printable(state.why)});
   }
   return table.empty() ? "no upstreams\n" : table.Text();
 }

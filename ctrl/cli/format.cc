@@ -38,6 +38,10 @@ std::string Duration(uint64_t seconds) {
   return fmt::format("{}d {}h", seconds / 86400, seconds / 3600 % 24);
 }
 
+std::string Since(uint64_t then, uint64_t now) {
+  return Duration(now > then ? now - then : 0);
+}
+
 std::string Printable(const std::string& text) {
   std::string out = text;
   for (char& c : out) {

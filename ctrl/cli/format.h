@@ -15,6 +15,8 @@ std::string Thousands(int64_t value);
 std::string Bytes(uint64_t value);
 // "12s", "3m 20s", "5h 2m", "12d 4h".
 std::string Duration(uint64_t seconds);
+// How long ago it was; both in seconds.
+std::string Since(uint64_t then, uint64_t now);
 // As a terminal shows it: control characters, which a name or an error may carry, as "?".
 std::string Printable(const std::string& text);
 

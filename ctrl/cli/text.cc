@@ -13,10 +13,6 @@ namespace {
 
 using Align = Table::Align;
 
-std::string Since(uint64_t then, uint64_t now) {
-  return Duration(now > then ? now - then : 0);
-}
-
 std::string Endpoint(const std::string& address, uint32_t port) {
   std::string text = view::AddressText(address);
   return address.size() == 16 ? fmt::format("[{}]:{}", text, port)
@@ -138,12 +134,6 @@ void AddTraffic(Table& table, const CounterTotals::Traffic& traffic, const std::
   table.Add(std::move(row));
 }
 
-// How long the last health check took.
-std::string CheckText(const api::BridgeHealth& bridge) {
-  if (!bridge.has_health() || bridge.health().checks() == 0) return "";
-  return fmt::format("{:.1f} ms", bridge.health().last_microseconds() / 1000.0);
-}
-
 std::string ListenersText(const view::Inputs& inputs) {
   std::map<std::string, std::string> addresses;
   if (inputs.ctrl) {
@@ -231,6 +221,11 @@ std::string DropsText(const CounterTotals& totals, bool all) {
   out += EarlyDropsText(totals, all);
   if (totals.closed) out += fmt::format("the relay with pid {} has ended\n", totals.pid);
   return out;
+}
+
+std::string CheckText(const api::BridgeHealth& health) {
+  if (!health.has_health() || health.health().checks() == 0) return "";
+  return fmt::format("{:.1f} ms", health.health().last_microseconds() / 1000.0);
 }
 
 std::string BridgesText(const std::optional<CounterTotals>& totals,

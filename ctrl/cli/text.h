@@ -15,6 +15,8 @@ std::string StatusText(const view::Inputs& inputs, uint64_t now);
 std::string DropsText(const CounterTotals& totals, bool all);
 std::string BridgesText(const std::optional<CounterTotals>& totals,
                         const std::optional<api::CtrlStatus>& ctrl, uint64_t now);
+// How long the last health check of a bridge or server took; empty: there was none.
+std::string CheckText(const api::BridgeHealth& health);
 std::string SessionsText(const api::SessionsPage& page);
 
 }  // namespace bridgehead::cli

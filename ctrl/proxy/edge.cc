@@ -71,7 +71,8 @@ void Edge::Commit() {
     counted_.push_back(&worker->counters());
     workers_.push_back(std::move(worker));
   }
-  TellDrains();
+  checks_->Configure(*current_);
+  TellServerStates();
   const std::vector<uint32_t>& cores = current_->edge().cores;
   for (size_t w = 0; w < workers_.size(); ++w) {
     const std::optional<uint32_t> core = prepared_->seats[w];
@@ -136,28 +137,31 @@ EdgeTotals Edge::Totals() const {
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(counted_mutex_);
   for (const EdgeCounters* counters : counted_) counters->AddTo(totals, now);
+  checks_->AddTo(totals);
   return totals;
 }
 
 absl::Status Edge::Serve(event_base* base, const std::string& drain_file) {
   drains_ = std::make_unique<ServerDrains>(drain_file);
+  checks_ = std::make_unique<ServerChecks>(base, [this] { TellServerStates(); });
   auto surveys = Surveys::Create(base);
   if (!surveys.ok()) return surveys.status();
   surveys_ = *std::move(surveys);
   return absl::OkStatus();
 }
 
-void Edge::TellDrains() {
-  const auto names = std::make_shared<const std::set<std::string>>(drains_->names());
+void Edge::TellServerStates() {
+  const auto states =
+      std::make_shared<const ServerStates>(ServerStates{drains_->names(), checks_->down()});
   for (const auto& worker : workers_) {
-    worker->Run([names](Worker& w) { w.SetDrained(names); });
+    worker->Run([states](Worker& w) { w.SetServerStates(states); });
   }
 }
 
 absl::Status Edge::DrainServer(const std::string& upstream, const std::string& server,
                                bool drained) {
   absl::Status status = drains_->Drain(upstream, server, drained);
-  if (status.ok()) TellDrains();
+  if (status.ok()) TellServerStates();
   return status;
 }
 

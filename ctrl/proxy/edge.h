@@ -21,6 +21,7 @@
 #include "ctrl/proxy/snapshot.h"
 #include "ctrl/proxy/stats/totals.h"
 #include "ctrl/proxy/surveys.h"
+#include "ctrl/proxy/upstream/server_checks.h"
 #include "ctrl/proxy/upstream/server_drains.h"
 #include "ctrl/proxy/worker.h"
 
@@ -51,7 +52,8 @@ class Edge {
   // What all workers have counted. From any thread.
   EdgeTotals Totals() const;
 
-  // Before all else: the event loop to answer operators on, and where their drains are kept.
+  // Before all else: the event loop to check servers and answer operators on, and where their
+  // drains are kept.
   absl::Status Serve(event_base* base, const std::string& drain_file);
   // As of ServerDrains::Drain. Workers go by it from soon on; Totals says which do.
   absl::Status DrainServer(const std::string& upstream, const std::string& server, bool drained);
@@ -72,10 +74,11 @@ class Edge {
   static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
   // Of each worker.
   std::vector<size_t> Count(size_t (*count)(Worker&)) const;
-  void TellDrains();
+  void TellServerStates();
 
   Lasting lasting_;
   std::unique_ptr<ServerDrains> drains_;
+  std::unique_ptr<ServerChecks> checks_;
   std::unique_ptr<WorkerPool> pool_;  // outlives the workers
   std::unique_ptr<Surveys> surveys_;  // likewise
   Workers workers_;

@@ -126,22 +126,23 @@ void Worker::MakeGroups() {
       }
       groups_[upstream.name] =
           std::make_shared<Group>(*loop_, upstream, snapshot_->TlsOf(upstream.name), counters);
-      ApplyDrains(*groups_[upstream.name]);
+      ApplyStates(*groups_[upstream.name]);
     }
   }
 }
 
-void Worker::ApplyDrains(Group& group) const {
+void Worker::ApplyStates(Group& group) const {
   const config::Upstream& upstream = group.settings();
   for (size_t i = 0; i < upstream.servers.size(); ++i) {
     const std::string name = ServerDrains::NameOf(upstream.name, upstream.servers[i].name);
-    group.balancer().SetDraining(i, drained_ && drained_->contains(name));
+    group.balancer().SetDraining(i, server_states_->drained.contains(name));
+    group.balancer().SetUp(i, !server_states_->down.contains(name));
   }
 }
 
-void Worker::SetDrained(std::shared_ptr<const std::set<std::string>> servers) {
-  drained_ = std::move(servers);
-  for (const auto& [name, group] : groups_) ApplyDrains(*group);
+void Worker::SetServerStates(std::shared_ptr<const ServerStates> states) {
+  server_states_ = std::move(states);
+  for (const auto& [name, group] : groups_) ApplyStates(*group);
 }
 
 void Worker::OnConnection(AcceptedConnection connection) {

@@ -21,6 +21,11 @@ namespace bridgehead::proxy {
 
 class TunnelSession;
 
+// Servers that get nothing new, as "UPSTREAM/SERVER", and why.
+struct ServerStates {
+  std::set<std::string> drained, down;  // by the operator; by their health checks
+};
+
 // What a source has of a listener (connections), or of a host's route (requests).
 struct SourceUse {
   std::string listener, host, route, source;
@@ -61,9 +66,8 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   size_t CountTunnels();
   // Closes tunnels until `left` are left.
   void CloseTunnelsUntil(size_t left);
-  // Servers that get nothing new, as "UPSTREAM/SERVER": those before no longer, unless they are
-  // among them. Holds for groups that are made later too.
-  void SetDrained(std::shared_ptr<const std::set<std::string>> servers);
+  // Instead of those before. Holds for groups that are made later too.
+  void SetServerStates(std::shared_ptr<const ServerStates> states);
 
  private:
   Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);
@@ -72,7 +76,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void Use(std::shared_ptr<const Snapshot> snapshot);
   void Listen(ListeningSockets sockets);
   void MakeGroups();
-  void ApplyDrains(Group& group) const;
+  void ApplyStates(Group& group) const;
   TunnelSession& MakeTunnel(const char* kind, const ClientInfo& client,
                             std::unique_ptr<Stream> stream, TunnelPlan plan);
   template <typename Connection>
@@ -106,7 +110,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   std::shared_ptr<const Snapshot> snapshot_;
   std::map<config::Endpoint, std::shared_ptr<LoopSite>> sites_;
   std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
-  std::shared_ptr<const std::set<std::string>> drained_;  // null: none
+  std::shared_ptr<const ServerStates> server_states_ = std::make_shared<const ServerStates>();
   AccessLog log_;
   RateTable rates_;
   AcceptRefusalLog refusals_;

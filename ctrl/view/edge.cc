@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ctrl/view/report.h"
 #include "fmt/format.h"
 
 namespace bridgehead::view {
@@ -19,6 +20,7 @@ Json TextOrNull(const std::string& text) {
 
 Json ServerJson(const api::EdgeServer& server, uint32_t workers) {
   const EdgeServerState state = StateOf(server, workers);
+  const bool checked = server.has_health();
   return {{"upstream", server.upstream()},
           {"server", server.server()},
           {"state", state.word},
@@ -27,7 +29,9 @@ Json ServerJson(const api::EdgeServer& server, uint32_t workers) {
           {"kept", server.kept()},
           {"picked", server.picked()},
           {"failed", server.failed()},
-          {"requests", server.requests()}};
+          {"requests", server.requests()},
+          {"health_since_unix", checked ? Json(server.health().since_unix()) : Json(nullptr)},
+          {"health", checked ? CheckJson(server.health().health()) : Json(nullptr)}};
 }
 
 }  // namespace
@@ -59,17 +63,26 @@ api::EdgeStatus EdgeStatusOf(const proxy::EdgeTotals& totals) {
     to.set_picked(from.picked);
     to.set_failed(from.failed);
     to.set_requests(from.requests);
+    if (from.health) *to.mutable_health() = *from.health;
   }
   return edge;
 }
 
 EdgeServerState StateOf(const api::EdgeServer& server, uint32_t workers) {
-  if (server.draining()) return {"draining", "drained by the operator"};
-  if (server.down()) return {"down", "fails its health check"};
-  if (server.left_alone() == 0) return {"up", ""};
-  const std::string why =
-      fmt::format("connections failed: left alone by {} of {} cores", server.left_alone(), workers);
-  return {server.left_alone() >= workers ? "failing" : "up", why};
+  std::string why;
+  const auto add = [&](const std::string& more) { why += (why.empty() ? "" : "; ") + more; };
+  if (server.draining()) add("drained by the operator");
+  if (server.down()) add("fails its health check");
+  if (const std::string& reason = server.health().reason(); !reason.empty()) {
+    why += (why.empty() ? "" : server.down() ? ": " : "; ") + reason;
+  }
+  if (server.draining()) return {"draining", why};
+  if (server.down()) return {"down", why};
+  if (server.left_alone() > 0) {
+    add(fmt::format("connections failed: left alone by {} of {} cores", server.left_alone(),
+                    workers));
+  }
+  return {server.left_alone() > 0 && server.left_alone() >= workers ? "failing" : "up", why};
 }
 
 Json EdgeJson(const api::EdgeStatus& edge) {

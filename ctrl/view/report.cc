@@ -156,17 +156,6 @@ Json CountersJson(const CounterTotals& totals, const std::optional<api::CtrlStat
           {"bridges", bridges}};
 }
 
-Json CheckJson(const api::BridgeCheck& check) {
-  Json failures = Json::object();
-  for (const auto& failure : check.failures()) failures[failure.reason()] = failure.count();
-  return {
-      {"url", check.url()},
-      {"checks", check.checks()},
-      {"last_ms", check.checks() == 0 ? Json(nullptr) : Json(check.last_microseconds() / 1000.0)},
-      {"last_error", TextOrNull(check.last_error())},
-      {"failures", failures}};
-}
-
 void AddHealth(const api::BridgeHealth* health, Json& json) {
   json["state"] = health ? Json(StateWord(health->state())) : Json(nullptr);
   json["state_since_unix"] = health ? Json(health->since_unix()) : Json(nullptr);
@@ -179,6 +168,17 @@ void AddHealth(const api::BridgeHealth* health, Json& json) {
 }
 
 }  // namespace
+
+Json CheckJson(const api::BridgeCheck& check) {
+  Json failures = Json::object();
+  for (const auto& failure : check.failures()) failures[failure.reason()] = failure.count();
+  return {
+      {"url", check.url()},
+      {"checks", check.checks()},
+      {"last_ms", check.checks() == 0 ? Json(nullptr) : Json(check.last_microseconds() / 1000.0)},
+      {"last_error", TextOrNull(check.last_error())},
+      {"failures", failures}};
+}
 
 Balance BalanceOf(const CounterTotals& totals) {
   return {totals.total.received, totals.total.forwarded, totals.total.dropped, totals.total.held,

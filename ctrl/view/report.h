@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "relay/api/counters.h"
 #include "relay/api/relay.pb.h"
 
@@ -50,6 +52,9 @@ uint64_t XdpDropped(const CounterTotals::PortTotal& port);
 
 // Text for a drop's label, and a stand-in for a label of another version.
 std::string DropText(const std::string& label);
+
+// What came of the checks of a bridge or server.
+nlohmann::ordered_json CheckJson(const api::BridgeCheck& check);
 
 // "up", "draining", "down".
 std::string StateWord(api::Bridge::State state);

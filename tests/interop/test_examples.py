@@ -149,6 +149,15 @@ def test_cluster_finds_the_bridge_by_its_id_whatever_the_client(cluster, source)
     assert not any("pwd=abc" in line for line in log_lines(cluster))
 
 
+def test_cluster_checks_its_nodes(cluster):
+    def nodes():
+        shown = json.loads(cluster.bridgehead("upstreams", "--json").stdout)["servers"]
+        return [one for one in shown if one["upstream"] == "nodes"]
+    wait_for("checks of all nodes", lambda: all(node["health"]["checks"] > 1 for node in nodes()))
+    assert [node["state"] for node in nodes()] == ["up"] * len(NODES), nodes()
+    assert nodes()[0]["health"]["url"] == "tls://192.168.1.1:7443"
+
+
 def test_cluster_warns_that_it_verifies_nothing(cluster):
     assert "X-Node" in janus_behind(cluster, "wss://pade.example.org/ws/server")
     for said in (cluster.log("ctrl"), cluster.bridgehead("status").stdout):

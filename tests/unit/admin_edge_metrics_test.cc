@@ -41,6 +41,13 @@ proxy::EdgeTotals Totals() {
   server.left_alone = 1;
   server.connections = 8;
   server.kept = 9;
+  api::BridgeCheck& check = *server.health.emplace().mutable_health();
+  check.set_checks(20);
+  check.set_last_microseconds(1500);
+  api::BridgeCheck::Failures& failures = *check.add_failures();
+  failures.set_reason("tls");
+  failures.set_count(4);
+  totals.servers.emplace_back().name = "unchecked";
   return totals;
 }
 
@@ -68,9 +75,14 @@ TEST(AdminEdgeMetrics, ListenersRoutesAndServers) {
            "edge_server_left_alone{upstream=\"web\",server=\"s1\"} 1\n",
            "edge_server_connections{upstream=\"web\",server=\"s1\"} 8\n",
            "edge_server_kept_connections{upstream=\"web\",server=\"s1\"} 9\n",
+           "edge_server_check_duration_seconds{upstream=\"web\",server=\"s1\"} 0.0015\n",
+           "edge_server_checks_total{upstream=\"web\",server=\"s1\"} 20\n",
+           "edge_server_check_failures_total{upstream=\"web\",server=\"s1\",reason=\"tls\"} 4\n",
+           "edge_server_check_failures_total{upstream=\"web\",server=\"s1\",reason=\"status\"} 0\n",
        }) {
     EXPECT_THAT(text, HasSubstr(std::string("\nbridgehead_") + line));
   }
+  EXPECT_THAT(text, Not(HasSubstr("edge_server_checks_total{upstream=\"\"")));
 }
 
 TEST(AdminEdgeMetrics, FamiliesAreWellFormed) {

@@ -107,18 +107,55 @@ TEST_F(CliEdge, Upstreams) {
   const Result text = Do({"upstreams"});
   EXPECT_EQ(text.code, kOk);
   EXPECT_EQ(text.out,
-            "UPSTREAM  SERVER  STATE     CONNECTIONS  KEPT  PICKED  FAILED  REQUESTS  WHY\n"
-            "web       s1      up                 12     3       0       0         0\n"
-            "web       s2      failing             0     0       0       0         0  connections "
-            "failed: left alone by 2 of 2 cores\n"
-            "web       s3      draining            0     0       0       0         0  drained by "
-            "the operator\n");
+            "UPSTREAM  SERVER  STATE     SINCE  CHECK  CONNECTIONS  KEPT  PICKED  FAILED  "
+            "REQUESTS  WHY\n"
+            "web       s1      up                               12     3       0       0  "
+            "       0\n"
+            "web       s2      failing                           0     0       0       0  "
+            "       0  connections failed: left alone by 2 of 2 cores\n"
+            "web       s3      draining                          0     0       0       0  "
+            "       0  drained by the operator\n");
   const Result result = Do({"upstreams", "--json"});
   const Json servers = Json::parse(result.out)["servers"];
   ASSERT_EQ(servers.size(), 3u);
   EXPECT_EQ(servers[0]["connections"], 12);
   EXPECT_TRUE(servers[0]["why"].is_null());
   EXPECT_EQ(servers[1]["state"], "failing");
+}
+
+TEST(CliEdgeText, HealthChecksSaySinceWhenAndWhy) {
+  api::EdgeStatus edge;
+  edge.set_workers(1);
+  for (const char* name : {"good", "bad", "drained", "unchecked"}) {
+    *edge.add_servers() = Server("web", name);
+    if (edge.servers_size() == 4) break;
+    api::BridgeHealth& health = *edge.mutable_servers()->rbegin()->mutable_health();
+    health.set_since_unix(1000);
+    health.mutable_health()->set_url("tcp://10.0.0.1:80");
+    health.mutable_health()->set_checks(7);
+    health.mutable_health()->set_last_microseconds(2500);
+  }
+  edge.mutable_servers(0)->mutable_health()->set_reason("last check failed: status 500");
+  edge.mutable_servers(0)->set_left_alone(1);
+  for (int down : {1, 2}) {
+    edge.mutable_servers(down)->set_down(true);
+    edge.mutable_servers(down)->mutable_health()->set_reason("TLS: no\x1b");
+  }
+  edge.mutable_servers(2)->set_draining(true);
+  const std::string text = UpstreamsText(edge, 1200);
+  EXPECT_THAT(text, HasSubstr("web       good       failing           2.5 ms "));
+  EXPECT_THAT(text, HasSubstr("  last check failed: status 500; connections failed: left alone by "
+                              "1 of 1 cores\n"));
+  EXPECT_THAT(text, HasSubstr("web       bad        down      3m 20s  2.5 ms "));
+  EXPECT_THAT(text, HasSubstr("  fails its health check: TLS: no?\n"));
+  EXPECT_THAT(text, HasSubstr("web       drained    draining          2.5 ms "));
+  EXPECT_THAT(text, HasSubstr("  drained by the operator; fails its health check: TLS: no?\n"));
+  EXPECT_THAT(text, HasSubstr("web       unchecked  up                       "));
+  const Json servers = Json::parse(view::UpstreamsJson(edge))["servers"];
+  EXPECT_EQ(servers[1]["health_since_unix"], 1000);
+  EXPECT_EQ(servers[1]["health"]["checks"], 7);
+  EXPECT_TRUE(servers[3]["health"].is_null());
+  EXPECT_TRUE(servers[3]["health_since_unix"].is_null());
 }
 
 TEST_F(CliEdge, Connections) {

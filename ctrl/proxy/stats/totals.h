@@ -7,9 +7,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "relay/api/relay.pb.h"
 
 namespace bridgehead::proxy {
 
@@ -47,6 +50,7 @@ struct EdgeTotals {
     uint64_t left_alone = 0;             // workers that leave it alone after failures
     uint64_t connections = 0, kept = 0;  // now: in use, and waiting for a request
     uint64_t picked = 0, failed = 0, requests = 0;  // in all
+    std::optional<api::BridgeHealth> health;        // none: not checked
   };
   uint64_t workers = 0;  // 0: no TCP edge
   std::vector<Listener> listeners;
