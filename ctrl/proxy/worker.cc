@@ -5,12 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "absl/strings/str_join.h"
 #include "ctrl/proxy/http/h1_connection.h"
 #include "ctrl/proxy/http/h2_connection.h"
 #include "ctrl/proxy/l4/tunnel_session.h"
 #include "ctrl/proxy/upstream/server_drains.h"
-#include "fmt/format.h"
-#include "fmt/ranges.h"
 #include "relay/api/log.h"
 
 namespace bridgehead::proxy {
@@ -44,7 +43,7 @@ void Worker::Main() {
 }
 
 void Worker::Stay(const std::vector<uint32_t>& cores) const {
-  const std::string names = fmt::format("{}", fmt::join(cores, ","));
+  const std::string names = absl::StrJoin(cores, ",");
   constexpr size_t kLongestName = 15;  // pthread_setname_np(3)
   pthread_setname_np(pthread_self(), ("edge-" + names).substr(0, kLongestName).c_str());
   cpu_set_t set;
