@@ -65,6 +65,8 @@ class Session {
   virtual SessionInfo Describe() const = 0;
   // What can end without loss ends now or soon; tunnels stay.
   virtual void BeginDrain() = 0;
+  // Its worker rests: it ends when nobody misses it, which is not now.
+  virtual void Leave() {}
   // Ends with its drain, bit by bit: it has no end of its own.
   virtual bool is_tunnel() const { return false; }
   // Ends at once.

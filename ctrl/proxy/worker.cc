@@ -65,7 +65,7 @@ void Worker::Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets so
   // A task is copied, sockets can not be.
   auto shared = std::make_shared<ListeningSockets>(std::move(sockets));
   loop_->Post([this, snapshot = std::move(snapshot), shared]() mutable {
-    draining_ = false;
+    resting_ = false;
     Use(std::move(snapshot));
     Listen(std::move(*shared));
     counters_.Forget(snapshot_->edge());
@@ -75,7 +75,11 @@ void Worker::Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets so
 void Worker::Rest(std::shared_ptr<const Snapshot> snapshot) {
   loop_->Post([this, snapshot = std::move(snapshot)]() mutable {
     Use(std::move(snapshot));
-    if (!draining_) BeginDrain();
+    if (!std::exchange(resting_, true)) {
+      listeners_.AcceptWaiting();
+      CloseListeners();
+      sessions_.ForEach([](Session& session) { session.Leave(); });
+    }
     counters_.Rest();
     counters_.Forget(snapshot_->edge());
   });
@@ -216,14 +220,19 @@ void Worker::Begin(ClientInfo client, std::unique_ptr<Stream> stream) {
                                                  std::move(stream), std::move(client));
   Connection& started = *connection;
   sessions_.Add(std::move(connection));
+  if (resting_) started.Leave();
   if (draining_) started.BeginDrain();
   started.Start();
 }
 
-void Worker::BeginDrain() {
-  draining_ = true;
+void Worker::CloseListeners() {
   config::Edge nothing;
   listeners_.Apply(std::make_shared<const config::Edge>(nothing), {});
+}
+
+void Worker::BeginDrain() {
+  draining_ = true;
+  CloseListeners();
   sessions_.ForEach([](Session& session) { session.BeginDrain(); });
 }
 

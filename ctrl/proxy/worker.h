@@ -44,8 +44,8 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   // From any thread. New connections and requests go by `snapshot` from soon on. `sockets`: of the
   // addresses that the snapshot before did not have; of all after a rest.
   void Apply(std::shared_ptr<const Snapshot> snapshot, ListeningSockets sockets);
-  // From any thread: takes no connection until the next Apply, and closes those that can be without
-  // loss. The others may still begin requests, which go by `snapshot`.
+  // From any thread: takes no connection until the next Apply. Those of HTTP end with their next
+  // answer; what is asked until then goes by `snapshot`.
   void Rest(std::shared_ptr<const Snapshot> snapshot);
   // From any thread: the thread goes on on `cores`, at least one.
   void MoveTo(const std::vector<uint32_t>& cores);
@@ -75,6 +75,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void Stay(const std::vector<uint32_t>& cores) const;
   void Use(std::shared_ptr<const Snapshot> snapshot);
   void Listen(ListeningSockets sockets);
+  void CloseListeners();
   void MakeGroups();
   void ApplyStates(Group& group) const;
   TunnelSession& MakeTunnel(const char* kind, const ClientInfo& client,
@@ -117,7 +118,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   Timer refusals_window_;
   ListenerSet listeners_;
   SessionList sessions_;
-  bool draining_ = false;
+  bool draining_ = false, resting_ = false;
   std::thread thread_;
 };
 

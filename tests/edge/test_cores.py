@@ -80,7 +80,10 @@ def test_threads_come_and_rest(own_edge, origins):
     check(lab, tunnels)
     after = totals(lab)[1]
     assert after == before + 1
-    # What could go without loss has gone, and comes back to the thread that listens.
+    # Whoever has a connection to the thread that rests is served, and told to come back with another.
+    answers = [client.ask(get("/")) for client in idle]
+    assert {answer.status for answer in answers} == {200}
+    assert {answer.get("Connection") for answer in answers} == {None, "close"}
     for client in idle:
         client.close()
     lab.reload()

@@ -23,7 +23,7 @@ Listener::Listener(Loop& loop, ListeningSocket socket,
   // Level-triggered: what one turn leaves is told of in the next.
   event_assign(
       &event_, loop.base(), socket_.fd(), EV_READ | EV_PERSIST,
-      [](int, short, void* self) { static_cast<Listener*>(self)->Accept(); }, this);
+      [](int, short, void* self) { static_cast<Listener*>(self)->Accept(kAcceptsPerTurn); }, this);
   event_add(&event_, nullptr);
 }
 
@@ -39,8 +39,8 @@ void Listener::Update(std::shared_ptr<const config::EdgeListener> config) {
   state_->config = std::move(config);
 }
 
-void Listener::Accept() {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+void Listener::Accept(int most) {
+  for (int i = 0; i < most; ++i) {
     sockaddr_storage from{};
     socklen_t size = sizeof(from);
     const int fd = accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&from), &size,

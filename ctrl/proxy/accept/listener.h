@@ -40,10 +40,12 @@ class Listener {
 
   // For connections from now on. The address stays.
   void Update(std::shared_ptr<const config::EdgeListener> config);
+  // All that waits to be accepted, in one turn: the socket will be closed.
+  void AcceptWaiting() { Accept(ListeningSocket::kBacklog); }
   const std::shared_ptr<ListenerState>& state() const { return state_; }
 
  private:
-  void Accept();
+  void Accept(int most);
   void Rest(int error);
   void OnSocket(int fd, const SocketAddress& peer);
   void Refuse(int fd, const SocketAddress& peer, AcceptRefusal refusal);

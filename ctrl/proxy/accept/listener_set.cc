@@ -22,6 +22,10 @@ void ListenerSet::Apply(const std::shared_ptr<const config::Edge>& edge, Listeni
   }
 }
 
+void ListenerSet::AcceptWaiting() {
+  for (const auto& [address, listener] : listeners_) listener->AcceptWaiting();
+}
+
 std::set<config::Endpoint> ListenerSet::addresses() const {
   std::set<config::Endpoint> addresses;
   for (const auto& [address, listener] : listeners_) addresses.insert(address);

@@ -36,6 +36,9 @@ class ListenerSet final : private Listener::Owner, private Peek::Owner {
   // Takes `edge`'s listeners, each of another address, instead of those before. `sockets`: of every
   // address that is not in addresses(). An edge without listeners closes all. Not from a Taker.
   void Apply(const std::shared_ptr<const config::Edge>& edge, ListeningSockets sockets);
+  // Takes the connections that nobody has accepted yet: their sockets will be closed. Not from a
+  // Taker either.
+  void AcceptWaiting();
   // That have a socket here.
   std::set<config::Endpoint> addresses() const;
   // Of the listener with this address; none: there is none.

@@ -41,6 +41,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
 
   SessionInfo Describe() const override;
   void BeginDrain() override;
+  void Leave() override { draining_ = true; }
   void Close() override;
 
  private:

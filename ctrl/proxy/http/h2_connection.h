@@ -44,6 +44,7 @@ class H2Connection final : public Session, private Stream::Handler {
   SessionInfo Describe() const override;
   // Tells the client to ask no more; ends when all streams have.
   void BeginDrain() override;
+  void Leave() override { BeginDrain(); }
   void Close() override;
 
   // Of the streams.
