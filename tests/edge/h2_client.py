@@ -56,21 +56,31 @@ class H2Client:
         while not done():
             assert self.more(), "the connection has ended"
 
-    def ask(self, path, *fields, method="GET", host="meet.example", protocol=None):
-        """The number of a stream whose head has been answered."""
+    def begin(self, path, *fields, method="GET", host="meet.example", protocol=None):
+        """The number of a stream whose head has been sent."""
         stream = self.h2.get_next_available_stream_id()
         pseudo = [(":method", method), (":scheme", "https"), (":path", path), (":authority", host)]
         self.h2.send_headers(stream, pseudo + ([(":protocol", protocol)] if protocol else []) +
                              list(fields), end_stream=protocol is None)
         self.flush()
+        return stream
+
+    def begin_websocket(self, path):
+        """RFC 8441; as begin."""
+        self.until(lambda: self.h2.remote_settings.enable_connect_protocol)
+        return self.begin(path, ("sec-websocket-version", "13"), method="CONNECT",
+                          protocol="websocket")
+
+    def _answered(self, stream):
         self.until(lambda: stream in self.statuses or stream in self.ended)
         return stream
 
+    def ask(self, path, *fields, **options):
+        """As begin; and its head has been answered."""
+        return self._answered(self.begin(path, *fields, **options))
+
     def websocket(self, path):
-        """RFC 8441; as ask."""
-        self.until(lambda: self.h2.remote_settings.enable_connect_protocol)
-        return self.ask(path, ("sec-websocket-version", "13"), method="CONNECT",
-                        protocol="websocket")
+        return self._answered(self.begin_websocket(path))
 
     def send(self, stream, data):
         self.h2.send_data(stream, data)

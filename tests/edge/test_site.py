@@ -5,6 +5,7 @@ import os
 import ssl
 
 import pytest
+from h2_client import H2Client
 from origin import ok
 from wire import get, post
 
@@ -244,6 +245,25 @@ def test_lines_of_requests_of_no_host(edge, data, status, known):
     assert f'event=request listener="http" client=127.0.6.5:{port} {known}' in line
     assert f"status={status} bytes_in=0 " in line and "upstream=- server=- route=-" in line
     assert "hidden" not in line and not line.endswith("error=-")
+
+
+def test_lines_of_http2(edge, files):
+    tls = ssl.create_default_context(cafile=files / "meet.pem")
+    tls.set_alpn_protocols(["h2"])
+    client = H2Client(edge.port("https"), tls)
+    port = client.client.local[1]
+    assert client.statuses[client.ask("/teapot")] == 418
+    assert client.statuses[client.ask("/y?token=hidden", host="nobody.example")] == 421
+    assert client.statuses[client.ask("/z", ("authorization", "Basic YTpi"),
+                                      ("authorization", "Basic Yzpk"))] == 400
+    client.close()
+    lines = edge.wait_access(f'listener="https" client=127.0.0.1:{port}', 3)
+    for line, known in zip(lines, (
+            'host="meet.example" method="GET" path="/teapot" protocol="HTTP/2" status=418',
+            'host="nobody.example" method="GET" path="/y?token=***" protocol="HTTP/2" status=421',
+            'host="meet.example" method="GET" path="/z" protocol="HTTP/2" status=400')):
+        assert known in line and 'sni="meet.example"' in line
+    assert len(lines) == 3 and 'error="field twice of which there is one"' in lines[2]
 
 
 def test_line_of_a_head_that_does_not_end(edge):
