@@ -1,8 +1,11 @@
 // What a hostile client of HTTP/2 does, and the limit that it meets: the connection ends, or the
 // stream, and the edge goes on.
+#include <future>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 
 #include "ctrl/proxy/http/request_parser.h"
 #include "tests/unit/proxy_h2_scene.h"
@@ -22,6 +25,14 @@ class ProxyH2Limits : public H2Scene {
     GoAway();
     shutdown(client_, SHUT_WR);
     sender.join();
+  }
+  // Frames that wait to be sent, when the loop has had a turn.
+  size_t Waiting() {
+    std::promise<size_t> waiting;
+    Post([&] {
+      waiting.set_value(nghttp2_session_get_outbound_queue_size(connection_->session()));
+    });
+    return waiting.get_future().get();
   }
   // What the limit lets through.
   void StillServes(uint32_t id) {
@@ -220,6 +231,37 @@ TEST_F(ProxyH2Limits, SmallBuffersLoseNothing) {
   for (size_t at = 0; at < 50; ++at) all += MakeFrame(NGHTTP2_PING, 0, 0, "12345678");
   Send(all);
   for (uint32_t id = 1; id < 100; id += 2) EXPECT_EQ(Answer(id).body, "hello");
+}
+
+// Frames that the client makes the edge send, and does not take.
+TEST_F(ProxyH2Limits, WhoTakesNothingIsNotRead) {
+  AddRoute("/big", config::RespondAction{200, std::string(300'000, 'x')});
+  Start(BigEndian(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 2) + BigEndian(1 << 20, 4), 4096);
+  Send(WindowUpdate(0, 1 << 20) + Headers(1, Request("GET", "/big")));
+  while (answers_[1].body.empty()) Take(Next());
+  // Now as much is on its way as a connection holds, and what follows waits.
+  std::string all;
+  uint32_t id = 3;
+  for (uint32_t at = 0; at < H2Limits::kResets.burst - 1; ++at, id += 2) {
+    all += Headers(id, Request("GET", "/say", {{"te", "gzip"}}));
+  }
+  const std::string ping = MakeFrame(NGHTTP2_PING, 0, 0, "12345678");
+  for (size_t at = 0; at < H2Limits::kMaxWaitingAcks - 1; ++at) all += ping;
+  Send(all);
+  while (Waiting() <= H2Limits::kMaxWaitingFrames) std::this_thread::yield();
+  Send(ping);
+  for (int turn = 0; turn < 5; ++turn) Waiting();
+  int unread = 0;
+  ASSERT_EQ(ioctl(server_, FIONREAD, &unread), 0);
+  EXPECT_EQ(static_cast<size_t>(unread), ping.size());
+  // It is, once the rest has gone.
+  for (size_t pings = 0; pings < H2Limits::kMaxWaitingAcks;) {
+    const H2Frame frame = Next();
+    ASSERT_NE(frame.type, 0xff);
+    if (frame.type == NGHTTP2_PING) ++pings;
+    Take(frame);
+  }
+  StillServes(id);
 }
 
 }  // namespace

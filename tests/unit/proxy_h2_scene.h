@@ -10,7 +10,6 @@
 #include <string_view>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -23,68 +22,18 @@
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "ctrl/proxy/route/worker_pool.h"
 #include "ctrl/proxy/stats/edge_counters.h"
+#include "tests/support/h2_frames.h"
 #include "tests/support/tcp_pair.h"
 
 namespace bridgehead::test {
 
 using namespace proxy;
-using H2Fields = std::vector<std::pair<std::string, std::string>>;
 
 struct H2Frame {
   uint8_t type = 0xff, flags = 0;  // 0xff: the connection has ended
   uint32_t id = 0;
   std::string payload;
 };
-
-inline std::string BigEndian(uint32_t value, int bytes) {
-  std::string text;
-  for (int at = bytes - 1; at >= 0; --at) text += static_cast<char>(value >> (8 * at));
-  return text;
-}
-
-// RFC 9113 section 4.1.
-inline std::string MakeFrame(uint8_t type, uint8_t flags, uint32_t id, std::string_view payload) {
-  return BigEndian(static_cast<uint32_t>(payload.size()), 3) + static_cast<char>(type) +
-         static_cast<char>(flags) + BigEndian(id, 4) + std::string(payload);
-}
-
-inline std::string WindowUpdate(uint32_t id, uint32_t bytes) {
-  return MakeFrame(NGHTTP2_WINDOW_UPDATE, 0, id, BigEndian(bytes, 4));
-}
-
-// A literal that is not to be remembered, without Huffman's code (RFC 7541 section 6.2.2).
-inline std::string Literal(std::string_view name, std::string_view value) {
-  const auto length = [](size_t size) {
-    if (size < 127) return std::string(1, static_cast<char>(size));
-    std::string text(1, '\x7f');
-    for (size -= 127; size >= 128; size >>= 7) text += static_cast<char>(size % 128 + 128);
-    return text + static_cast<char>(size);
-  };
-  return std::string(1, '\0') + length(name.size()) + std::string(name) + length(value.size()) +
-         std::string(value);
-}
-
-inline std::string Block(const H2Fields& fields) {
-  std::string block;
-  for (const auto& [name, value] : fields) block += Literal(name, value);
-  return block;
-}
-
-inline constexpr uint8_t kEndHeaders = NGHTTP2_FLAG_END_HEADERS;
-inline constexpr uint8_t kEndStream = NGHTTP2_FLAG_END_STREAM;
-
-inline std::string Headers(uint32_t id, const H2Fields& fields, uint8_t flags = kEndStream) {
-  return MakeFrame(NGHTTP2_HEADERS, flags | kEndHeaders, id, Block(fields));
-}
-
-inline H2Fields Request(std::string_view method, std::string_view path, H2Fields more = {}) {
-  H2Fields fields = {{":method", std::string(method)},
-                     {":scheme", "https"},
-                     {":path", std::string(path)},
-                     {":authority", "meet.example"}};
-  fields.insert(fields.end(), more.begin(), more.end());
-  return fields;
-}
 
 struct H2Answer {
   std::map<std::string, std::string> fields;
@@ -138,6 +87,7 @@ class H2Scene : public testing::Test, protected HttpService {
                                      Balancer::Counters{counters_.Server("origin", "server")});
     const auto [client, server] = TcpPair();
     client_ = client;
+    server_ = server;
     fcntl(client_, F_SETFL, 0);
     SetTimeout(client_);
     if (receive_buffer != 0) {
@@ -276,6 +226,7 @@ class H2Scene : public testing::Test, protected HttpService {
   config::Edge edge_;
   std::shared_ptr<config::EdgeListener> listener_;
   int client_ = -1, upstream_ = -1;
+  int server_ = -1;  // the edge's end of client_
   // On the loop's thread.
   void Post(std::function<void()> task) { loop_->Post(std::move(task)); }
   H2Connection* connection_ = nullptr;

@@ -41,8 +41,11 @@ struct H2Limits {
   // Answers to PING and SETTINGS that wait because the client does not read.
   static constexpr size_t kMaxWaitingAcks = 100;
   static constexpr size_t kMaxSettings = 32;  // in one frame
-  // Frames that wait to be sent: beyond that nothing more is read.
-  static constexpr size_t kMaxWaitingFrames = 512;
+  // Frames that wait to be sent: beyond that nothing more is read. More than a client makes the
+  // edge send that does as it should, and less than the limits above leave one that does not.
+  static constexpr size_t kMaxWaitingFrames = 256;
+  static_assert(kMaxWaitingFrames > kMaxStreams + kMaxWaitingAcks);
+  static_assert(kMaxWaitingFrames < kResets.burst + kMaxWaitingAcks);
   // Of a response's head, in bytes: what ResponseParser takes, and what the edge adds.
   static constexpr size_t kMaxSentHead = 128 * 1024;
 };
