@@ -13,9 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 1
-# Some seconds of each on an idle core. Those that make packets or configurations are slow.
+# Some seconds of each on an idle core. Those that make packets, configurations or connections are slow.
 RUNS, SLOW_RUNS = 300_000, 8_000
-SLOW = {"config", "fragment", "icmp", "walk"}
+SLOW = {"config", "fragment", "h2", "icmp", "walk"}
 MOST_SECONDS = 5
 ENVIRONMENT = {"UBSAN_OPTIONS": "print_stacktrace=1"}
 # As they are for every run: one input may take 10 s and 2 GB.

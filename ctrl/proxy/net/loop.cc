@@ -52,6 +52,11 @@ void Loop::Run() {
   }
 }
 
+void Loop::RunReady() {
+  event_base_loop(base_, EVLOOP_NONBLOCK);
+  Turn();
+}
+
 // After the callbacks of one turn. What dies may bury others.
 void Loop::Turn() {
   while (!graves_.empty()) {

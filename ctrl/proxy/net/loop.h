@@ -35,6 +35,8 @@ class Loop {
 
   // Until Stop(), which is for good.
   void Run();
+  // One turn of what is ready now, without waiting.
+  void RunReady();
   // From any thread.
   void Stop();
   // Runs `task` on the loop's thread. From any thread; tasks keep their order.
