@@ -27,6 +27,7 @@ TEST_PACKAGES=(
 # The servers and clients of the examples.
 INTEROP_PACKAGES=(
   nginx prosody coturn janus chromium curl openssl iproute2 util-linux python3 python3-websockets
+  testssl.sh slowhttptest
 )
 # nginx and HAProxy are what the TCP edge is measured beside.
 BENCH_PACKAGES=(
