@@ -187,6 +187,8 @@ def describe(lab, files):
     lab.listener("http", **served)
     lab.listener("https", **served, tls={"certificates": certificates})
     lab.listener("strict", **served, tls={"certificates": certificates, "strict_sni": True})
+    lab.listener("impatient", **served, tls={"certificates": certificates,
+                                             "handshake_timeout": "1s"})
     lab.listener("short", **served, request_timeout="1s", body_timeout="1s",
                  keepalive_timeout="1s")
     lab.listener("few", **served, max_connections=20, connections_per_source=10)

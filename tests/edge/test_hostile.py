@@ -309,12 +309,13 @@ def test_slow_heads_in_number(edge, origin):
 
 
 def test_tls_handshakes_that_never_end(edge, origin):
-    clients = [edge.client("https") for _ in range(100)]
+    clients = [edge.client("impatient") for _ in range(100)]
     for client in clients:
         client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
     with edge.client("http") as client:
         assert client.ask(get("/")).status == 200
     for client in clients:
+        client.assert_closed()
         client.close()
 
 
