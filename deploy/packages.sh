@@ -22,7 +22,7 @@ DEMO_PACKAGES=(
 TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
-  curl nghttp2-client nginx haproxy python3-hpack python3-h2
+  curl nghttp2-client nginx haproxy python3-hpack python3-h2 varnish
 )
 # The servers and clients of the examples.
 INTEROP_PACKAGES=(
@@ -35,7 +35,7 @@ BENCH_PACKAGES=(
 )
 # Programs of these packages are run in namespaces; as services Debian starts them on every address
 # of the host, at once and at each boot.
-UNWANTED_SERVICES=(janus nginx haproxy prosody coturn)
+UNWANTED_SERVICES=(janus nginx haproxy prosody coturn varnish)
 
 packages_of() {
   case $1 in

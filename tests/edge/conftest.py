@@ -155,6 +155,7 @@ def routes(files):
         {"path": "/tls-off", "upstream": "tls-off"},
         {"path": "/named", "upstream": "named"},
         {"path": "/unkept", "upstream": "unkept"},
+        {"path": "/vtc", "upstream": "scripted"},
     ]
 
 
@@ -163,6 +164,7 @@ def describe(lab, files):
     lab.upstream("origin", edge_lab.ORIGIN)
     lab.upstream("second", edge_lab.SECOND)
     lab.upstream("nobody", edge_lab.NOBODY, max_failures=0)
+    lab.upstream("scripted", edge_lab.SCRIPTED, max_failures=0)
     lab.upstream("one", edge_lab.PASS_ONE)
     lab.upstream("two", edge_lab.PASS_TWO)
     lab.upstream("v1", edge_lab.ORIGIN, send_proxy="v1")

@@ -14,8 +14,9 @@ from netns import run  # noqa: E402
 BUILD = os.environ.get("BRIDGEHEAD_BUILD",
                        os.path.join(os.path.dirname(__file__), "../../build"))
 
-# The origins, which all labs share: HTTP; HTTP over TLS; two that are passed through to.
-ORIGIN, SECOND, TLS_ORIGIN, PASS_ONE, PASS_TWO, NOBODY = 9001, 9002, 9003, 9004, 9005, 9009
+# The origins, which all labs share: HTTP; HTTP over TLS; two that are passed through to; and where a
+# script of varnishtest listens while it runs.
+ORIGIN, SECOND, TLS_ORIGIN, PASS_ONE, PASS_TWO, SCRIPTED, NOBODY = 9001, 9002, 9003, 9004, 9005, 9006, 9009
 
 
 def make_certificate(folder, name, names, ca=None):
