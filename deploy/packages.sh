@@ -34,8 +34,8 @@ BENCH_PACKAGES=(
   dpdk dpdk-dev nginx libnginx-mod-stream haproxy openssl iproute2 util-linux python3
 )
 # Programs of these packages are run in namespaces; as services Debian starts them on every address
-# of the host, at once and at each boot.
-UNWANTED_SERVICES=(janus nginx haproxy prosody coturn varnish)
+# of the host, at once and at each boot. PACKAGE or PACKAGE:SERVICE.
+UNWANTED_SERVICES=(janus nginx haproxy prosody coturn varnish varnish:varnishncsa)
 
 packages_of() {
   case $1 in
@@ -94,8 +94,8 @@ install_packages() {
   # Those that came with this call do not start at the next boot either.
   [[ -d /run/systemd/system ]] || return 0
   for service in "${UNWANTED_SERVICES[@]}"; do
-    if [[ " ${missing[*]} " == *" $service "* ]]; then
-      systemctl disable --now "$service.service" || return
+    if [[ " ${missing[*]} " == *" ${service%%:*} "* ]]; then
+      systemctl disable --now "${service##*:}.service" || return
     fi
   done
 }
