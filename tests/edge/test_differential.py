@@ -189,6 +189,7 @@ class Lenient(peers.Peer):
                 server.sendall(got)
 
     def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         super().stop()
 
