@@ -31,8 +31,11 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slow")
     (folder / "large.bin").write_bytes(b"x" * (8 << 20))
 
+    recorders = []
+
     def describe(lab):
-        lab.upstream("reader", Recorder().port)
+        recorders.append(Recorder())
+        lab.upstream("reader", recorders[0].port)
         lab.host("meet", ["meet.example", "127.0.0.1"], [
             {"path": "/", "respond": {"status": 200, "body": "served"}},
             {"path": "/api", "upstream": "reader"},
@@ -42,6 +45,7 @@ def lab(tmp_path_factory):
                          body_timeout=LIMIT, keepalive_timeout=LIMIT, connections_per_source=400)
     with edge(folder, describe) as lab:
         yield lab
+        recorders[0].close()
 
 
 @pytest.mark.parametrize("name", ATTACKS)
