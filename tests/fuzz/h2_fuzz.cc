@@ -269,7 +269,7 @@ class Scene final : private HttpService {
     }
   }
   void Turn() {
-    for (int turn = 0; turn < 20; ++turn) loop_->RunReady();
+    for (int turn = 0; turn < 20; ++turn) loop_->Poll();
   }
   // One buffer may make the edge send that many frames more than the limit.
   void CheckWaiting() {

@@ -22,6 +22,10 @@ TEST_F(ProxyAccept, WithoutRulesNothingIsWaitedFor) {
   EXPECT_EQ(taken->rule, nullptr);
   EXPECT_EQ(taken->stream->peer(), client.address());
   EXPECT_EQ(taken->stream->local(), at_);
+  int no_delay = 0;
+  socklen_t size = sizeof(no_delay);
+  EXPECT_EQ(getsockopt(taken->stream->fd(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+  EXPECT_NE(no_delay, 0);
   EXPECT_TRUE(taken->proxy.empty());
   client.Send("x");
   EXPECT_EQ(ReadFrom(taken, 1), "x");

@@ -151,7 +151,7 @@ TEST(ProxyTcpStream, TellsOfBytesAndOfTheEnd) {
 }
 
 // Who always has more to do shares the loop with others, and what it buries dies meanwhile.
-TEST(ProxyTcpStream, AgainIsTheNextTurn) {
+TEST(ProxyTcpStream, WhoAsksAgainSharesTheLoop) {
   auto loop = NewLoop();
   const auto [client, server] = test::TcpPair();
   struct Busy final : Stream::Handler {
@@ -238,6 +238,110 @@ TEST(ProxyTcpStream, AResetBehindBytesIsSeen) {
   loop->Run();
   EXPECT_EQ(reader.count, 5u);
   EXPECT_EQ(reader.ended, Io::kError);
+}
+
+TEST(ProxyTcpStream, TellsOfRoomThatWasMissed) {
+  struct Writer final : Stream::Handler {
+    void OnReady(Stream& stream) override {
+      ++calls;
+      const std::string bytes(1 << 16, 'x');
+      const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+      IoResult wrote;
+      while ((wrote = stream.Write({&part, 1})).io == Io::kOk) sent += wrote.bytes;
+      EXPECT_EQ(wrote.io, Io::kAgain);
+    }
+    int calls = 0;
+    size_t sent = 0;
+  };
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
+  Writer writer;
+  stream.SetHandler(&writer);
+  writer.OnReady(stream);
+  const size_t first = writer.sent;
+  loop->Poll();
+  EXPECT_EQ(writer.calls, 1);  // there is none
+  char bytes[1 << 16];
+  size_t got = 0;
+  for (int turns = 0; writer.sent == first && turns < 100'000; ++turns) {
+    const ssize_t count = read(client, bytes, sizeof(bytes));
+    if (count > 0) got += static_cast<size_t>(count);
+    loop->Poll();
+  }
+  EXPECT_GT(writer.sent, first);
+  EXPECT_GT(got, 0u);
+  close(client);
+}
+
+TEST(ProxyTcpStream, AgainIsTheNextTurn) {
+  struct Asks final : Stream::Handler {
+    void OnReady(Stream& stream) override {
+      ++calls;
+      stream.Again();
+    }
+    int calls = 0;
+  };
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  Asks asks;
+  {
+    TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
+    stream.SetHandler(&asks);
+    stream.Again();
+    for (int turns = 1; turns <= 3; ++turns) {
+      loop->Poll();
+      EXPECT_EQ(asks.calls, turns);
+    }
+  }
+  loop->Poll();  // asked for, and gone meanwhile
+  EXPECT_EQ(asks.calls, 3);
+  close(client);
+}
+
+// Two streams have bytes; whoever is called first closes the other one, and another socket gets its
+// number: what the turn would tell of is not that one's.
+TEST(ProxyTcpStream, AnEventOfAClosedSocketIsNotAnOthers) {
+  struct Counts final : Stream::Handler {
+    void OnReady(Stream&) override { ++calls; }
+    int calls = 0;
+  };
+  struct Replaces final : Stream::Handler {
+    void OnReady(Stream&) override {
+      const int number = other->fd();
+      other.reset();
+      auto [far, near] = test::TcpPair();
+      far_end = far;
+      // Behind what the pair took meanwhile.
+      if (near != number) near = dup2(near, number) == number && close(near) == 0 ? number : near;
+      EXPECT_EQ(near, number);
+      other = std::make_unique<TcpStream>(*loop, near, SocketAddress(), SocketAddress());
+      other->SetHandler(&counts);
+      self->SetHandler(nullptr);
+    }
+    Loop* loop = nullptr;
+    TcpStream* self = nullptr;
+    std::unique_ptr<TcpStream> other;
+    int far_end = -1;
+    Counts counts;
+  };
+  auto loop = NewLoop();
+  auto [client, server] = test::TcpPair();
+  auto [other_client, other_server] = test::TcpPair();
+  Replaces replaces;
+  TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
+  replaces.loop = loop.get();
+  replaces.self = &stream;
+  replaces.other =
+      std::make_unique<TcpStream>(*loop, other_server, SocketAddress(), SocketAddress());
+  ASSERT_EQ(write(client, "a", 1), 1);  // its event comes first
+  ASSERT_EQ(write(other_client, "b", 1), 1);
+  stream.SetHandler(&replaces);
+  loop->Poll();
+  EXPECT_NE(replaces.far_end, -1);
+  EXPECT_EQ(replaces.counts.calls, 0);
+  replaces.other.reset();
+  for (const int fd : {client, other_client, replaces.far_end}) close(fd);
 }
 
 }  // namespace

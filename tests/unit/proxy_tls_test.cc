@@ -27,7 +27,7 @@ using ::testing::IsEmpty;
 
 // Streams learn from their events that there is something to read.
 void Turn(Loop& loop) {
-  event_base_loop(loop.base(), EVLOOP_NONBLOCK);
+  loop.Poll();
 }
 
 // A handshake between two streams, on the calling thread.

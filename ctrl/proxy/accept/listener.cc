@@ -1,9 +1,12 @@
 #include "ctrl/proxy/accept/listener.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,24 +14,36 @@
 #include "relay/api/log.h"
 
 namespace bridgehead::proxy {
+namespace {
+
+SocketAddress OneAddressOf(int fd) {
+  const SocketAddress bound = LocalAddressOf(fd);
+  const std::string bytes = bound.address().bytes();
+  const bool any = std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == 0; });
+  return any ? SocketAddress() : bound;
+}
+
+}  // namespace
 
 Listener::Listener(Loop& loop, ListeningSocket socket,
                    std::shared_ptr<const config::EdgeListener> config, Owner& owner)
     : loop_(loop),
       socket_(std::move(socket)),
       state_(std::make_shared<ListenerState>()),
+      local_(OneAddressOf(socket_.fd())),
       owner_(owner),
-      rest_(loop, [this] { event_add(&event_, nullptr); }) {
+      rest_(loop, [this] { Listen(); }) {
   Update(std::move(config));
-  // Level-triggered: what one turn leaves is told of in the next.
-  event_assign(
-      &event_, loop.base(), socket_.fd(), EV_READ | EV_PERSIST,
-      [](int, short, void* self) { static_cast<Listener*>(self)->Accept(kAcceptsPerTurn); }, this);
-  event_add(&event_, nullptr);
+  Listen();
 }
 
 Listener::~Listener() {
-  event_del(&event_);
+  loop_.Forget(socket_.fd());
+}
+
+// Level-triggered: what one turn leaves is told of in the next.
+void Listener::Listen() {
+  loop_.Watch(socket_.fd(), EPOLLIN, *this);
 }
 
 void Listener::Update(std::shared_ptr<const config::EdgeListener> config) {
@@ -61,7 +76,7 @@ void Listener::Rest(int error) {
   log::Warn("edge: listener {}: cannot accept a connection: {}", state_->config->name,
             strerror(error));
   state_->counters.CountPause();
-  event_del(&event_);
+  loop_.Unwatch(socket_.fd());
   rest_.Set(kRest);
 }
 
@@ -76,9 +91,9 @@ void Listener::OnSocket(int fd, const SocketAddress& peer) {
     const AcceptRefusal refusal = admission.Admit(peer.address(), loop_.now());
     if (refusal != AcceptRefusal::kNone) return Refuse(fd, peer, refusal);
   }
-  owner_.OnAccept({std::make_unique<TcpStream>(loop_, fd, peer, LocalAddressOf(fd)), config,
-                   std::move(admission)},
-                  !listed);
+  const SocketAddress local = local_.empty() ? LocalAddressOf(fd) : local_;
+  owner_.OnAccept(
+      {std::make_unique<TcpStream>(loop_, fd, peer, local), config, std::move(admission)}, !listed);
 }
 
 // With a reset: nothing of it stays, neither here nor in the kernel.

@@ -4,15 +4,13 @@
 #include <chrono>
 #include <memory>
 
-#include <event2/event_struct.h>
-
 #include "ctrl/proxy/accept/accepted.h"
 #include "ctrl/proxy/accept/listening_socket.h"
 #include "ctrl/proxy/net/loop.h"
 
 namespace bridgehead::proxy {
 
-class Listener {
+class Listener final : private Watcher {
  public:
   // In one turn of the loop, so that those who are connected have theirs.
   static constexpr int kAcceptsPerTurn = 64;
@@ -45,6 +43,8 @@ class Listener {
   const std::shared_ptr<ListenerState>& state() const { return state_; }
 
  private:
+  void OnEvents(uint32_t) override { Accept(kAcceptsPerTurn); }
+  void Listen();
   void Accept(int most);
   void Rest(int error);
   void OnSocket(int fd, const SocketAddress& peer);
@@ -53,8 +53,8 @@ class Listener {
   Loop& loop_;
   const ListeningSocket socket_;
   const std::shared_ptr<ListenerState> state_;
+  const SocketAddress local_;  // of every connection; empty: of any address of the host
   Owner& owner_;
-  event event_{};
   Timer rest_;
 };
 

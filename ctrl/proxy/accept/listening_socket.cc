@@ -33,7 +33,9 @@ absl::StatusOr<ListeningSocket> ListeningSocket::Open(const config::Endpoint& li
   const int fd = socket(address.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Failed(listen, "open a socket for");
   ListeningSocket listening(fd);
+  // Accepted sockets have TCP_NODELAY from it: a system call less for each.
   if (!Set(fd, SOL_SOCKET, SO_REUSEADDR, 1) || !Set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+      !Set(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
       (!address.is_v4() && !Set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))) {
     return Failed(listen, "set the options of a socket for");
   }

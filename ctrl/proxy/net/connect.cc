@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace bridgehead::proxy {
@@ -15,9 +16,12 @@ Connect::Connect(Loop& loop, const SocketAddress& to, std::chrono::milliseconds 
 void Connect::Start() {
   const int fd = socket(to_.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Finish(errno);
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   const int result = connect(fd, to_.get(), to_.size());
   const int error = result == 0 ? 0 : errno;
-  stream_ = std::make_unique<TcpStream>(loop_, fd, to_, SocketAddress());
+  stream_ =
+      std::make_unique<TcpStream>(loop_, fd, to_, SocketAddress(), TcpStream::Begin::kConnecting);
   if (error == EINPROGRESS) {
     stream_->SetHandler(this);
     timer_.Set(timeout_);

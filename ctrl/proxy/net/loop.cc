@@ -1,9 +1,11 @@
 #include "ctrl/proxy/net/loop.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -13,57 +15,112 @@
 namespace bridgehead::proxy {
 
 absl::StatusOr<std::unique_ptr<Loop>> Loop::Create() {
-  event_config* config = event_config_new();
-  // One thread uses it; others come by the eventfd.
-  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-  event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
-  event_base* base = event_base_new_with_config(config);
-  event_config_free(config);
-  if (base == nullptr) return absl::UnavailableError("edge: no event loop can be made");
-  std::unique_ptr<Loop> loop(new Loop(base));
-  loop->wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (loop->wake_fd_ < 0) {
+  const auto failed = [] {
     return absl::UnavailableError(fmt::format("edge: no event loop: {}", strerror(errno)));
-  }
-  event_assign(
-      &loop->wake_, base, loop->wake_fd_, EV_READ | EV_PERSIST,
-      [](int, short, void* self) { static_cast<Loop*>(self)->RunPosted(); }, loop.get());
-  event_add(&loop->wake_, nullptr);
-  evtimer_assign(
-      &loop->activate_, base,
-      [](int, short, void* self) { static_cast<Loop*>(self)->ActivateNext(); }, loop.get());
+  };
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return failed();
+  std::unique_ptr<Loop> loop(new Loop(epoll));
+  loop->wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (loop->wake_fd_ < 0) return failed();
+  loop->Watch(loop->wake_fd_, EPOLLIN, *loop);
   return loop;
 }
 
 Loop::~Loop() {
-  Turn();
-  if (wake_fd_ >= 0) {
-    event_del(&wake_);
-    event_del(&activate_);
-    close(wake_fd_);
-  }
-  event_base_free(base_);
+  EmptyGraves();
+  if (wake_fd_ >= 0) close(wake_fd_);
+  close(epoll_);
 }
 
 void Loop::Run() {
-  while (!stopped_) {
-    if (event_base_loop(base_, EVLOOP_ONCE) != 0) break;
-    Turn();
+  while (!stopped_) Turn(true);
+}
+
+void Loop::Turn(bool wait) {
+  // Whoever asks again in this turn is called in the next one.
+  const std::vector<Called> again = std::exchange(again_, {});
+  std::array<epoll_event, kEventsPerTurn> events;
+  const int timeout = !wait || !again.empty() ? 0 : MillisecondsToWait();
+  // An error is EINTR: no events.
+  const int count = epoll_wait(epoll_, events.data(), kEventsPerTurn, timeout);
+  now_ = {};
+  for (int i = 0; i < count; ++i) {
+    const uint64_t key = events[i].data.u64;
+    Tell({static_cast<int>(key >> 32), static_cast<uint32_t>(key)}, events[i].events);
+  }
+  for (const Called called : again) {
+    Watched& watched = watched_[static_cast<size_t>(called.fd)];
+    if (watched.generation != called.generation) continue;
+    watched.again = false;
+    Tell(called, 0);
+  }
+  RunTimers();
+  EmptyGraves();
+}
+
+// By the time of the turn before: a timer is late by that turn's work at most.
+int Loop::MillisecondsToWait() const {
+  if (timers_.empty()) return -1;
+  const auto left = timers_.begin()->first - (now_ == Clock::time_point{} ? Clock::now() : now_);
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  constexpr decltype(ms) kLongest = 60'000;  // epoll_wait takes an int
+  return static_cast<int>(std::clamp<decltype(ms)>(ms, 0, kLongest));
+}
+
+void Loop::Tell(Called called, uint32_t events) {
+  const Watched& watched = watched_[static_cast<size_t>(called.fd)];
+  if (watched.generation != called.generation || watched.watcher == nullptr) return;
+  watched.watcher->OnEvents(events);
+}
+
+void Loop::RunTimers() {
+  // Of those that are set meanwhile none is due: they would keep the loop for themselves.
+  for (size_t left = timers_.size(); left > 0 && !timers_.empty(); --left) {
+    const auto first = timers_.begin();
+    if (first->first > now()) return;
+    Timer* timer = first->second;
+    timers_.erase(first);
+    timer->OnTime();
   }
 }
 
-void Loop::RunReady() {
-  event_base_loop(base_, EVLOOP_NONBLOCK);
-  Turn();
-}
-
-// After the callbacks of one turn. What dies may bury others.
-void Loop::Turn() {
+// What dies may bury others.
+void Loop::EmptyGraves() {
   while (!graves_.empty()) {
     std::vector<std::shared_ptr<void>> dead = std::exchange(graves_, {});
     dead.clear();
   }
-  now_ = {};
+}
+
+void Loop::Watch(int fd, uint32_t events, Watcher& watcher) {
+  const auto index = static_cast<size_t>(fd);
+  if (index >= watched_.size()) watched_.resize(index + 1);
+  Watched& watched = watched_[index];
+  const int operation = watched.watcher == nullptr ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  if (operation == EPOLL_CTL_ADD) watched = {nullptr, watched.generation + 1};
+  watched.watcher = &watcher;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = uint64_t{index} << 32 | watched.generation;
+  // Fails without memory in the kernel: its timeouts end it.
+  epoll_ctl(epoll_, operation, fd, &event);
+}
+
+void Loop::Again(int fd) {
+  Watched& watched = watched_[static_cast<size_t>(fd)];
+  if (watched.again) return;
+  watched.again = true;
+  again_.push_back({fd, watched.generation});
+}
+
+void Loop::Unwatch(int fd) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  Forget(fd);
+}
+
+void Loop::Forget(int fd) {
+  watched_[static_cast<size_t>(fd)].watcher = nullptr;
 }
 
 void Loop::Stop() {
@@ -80,7 +137,8 @@ void Loop::Post(std::function<void()> task) {
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
 }
 
-void Loop::RunPosted() {
+// Somebody has posted something.
+void Loop::OnEvents(uint32_t) {
   uint64_t count = 0;
   [[maybe_unused]] const ssize_t got = read(wake_fd_, &count, sizeof(count));
   std::vector<std::function<void()>> tasks;
@@ -91,62 +149,30 @@ void Loop::RunPosted() {
   for (const auto& task : tasks) task();
 }
 
-void Loop::ActivateNext() {
-  activated_.swap(next_);
-  for (NextTurn* asked : activated_) {
-    if (asked == nullptr) continue;
-    asked->place_ = NextTurn::kNone;
-    event_active(&asked->what_, EV_READ | EV_WRITE, 0);
-  }
-  activated_.clear();
-}
-
-NextTurn::~NextTurn() {
-  if (place_ != kNone) loop_.next_[place_] = nullptr;
-}
-
-void NextTurn::Ask() {
-  if (place_ != kNone) return;
-  place_ = loop_.next_.size();
-  loop_.next_.push_back(this);
-  const timeval now{0, 0};
-  if (place_ == 0) event_add(&loop_.activate_, &now);
-}
-
-Timer::Timer(Loop& loop, std::function<void()> callback)
-    : loop_(loop), callback_(std::move(callback)) {
-  evtimer_assign(&event_, loop.base(), OnTime, this);
-}
-
 void Timer::Set(std::chrono::milliseconds after) {
   deadline_ = loop_.now() + after;
-  if (armed_ == Loop::Clock::time_point{} || deadline_ < armed_) Arm(after);
+  if (armed_ == Loop::Clock::time_point{} || deadline_ < armed_) Arm(deadline_);
 }
 
-void Timer::Cancel() {
-  deadline_ = {};
-  if (armed_ != Loop::Clock::time_point{}) event_del(&event_);
+void Timer::Arm(Loop::Clock::time_point at) {
+  Disarm();
+  armed_ = at;
+  loop_.timers_.emplace(at, this);
+}
+
+void Timer::Disarm() {
+  if (armed_ == Loop::Clock::time_point{}) return;
+  loop_.timers_.erase({armed_, this});
   armed_ = {};
 }
 
-void Timer::Arm(Loop::Clock::duration after) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(after).count();
-  const timeval wait{us / 1'000'000, us % 1'000'000};
-  event_add(&event_, &wait);
-  armed_ = loop_.now() + after;
-}
-
-void Timer::OnTime(int, short, void* self) {
-  auto* timer = static_cast<Timer*>(self);
-  timer->armed_ = {};
-  if (!timer->pending()) return;
-  const auto left = timer->deadline_ - Loop::Clock::now();
-  if (left > Loop::Clock::duration{}) {
-    timer->Arm(left);
-    return;
-  }
-  timer->deadline_ = {};
-  timer->callback_();
+// The loop has taken it out.
+void Timer::OnTime() {
+  armed_ = {};
+  if (!pending()) return;
+  if (deadline_ > loop_.now()) return Arm(deadline_);
+  deadline_ = {};
+  callback_();
 }
 
 }  // namespace bridgehead::proxy

@@ -1,7 +1,11 @@
 // One thread's event loop: readiness of file descriptors, timers, and work from other threads.
 //
-// Built on libevent. Everything made with a loop is used and destroyed on its thread only; Post and
-// Stop are the exceptions.
+// On epoll itself. libevent tells of a reset as of a socket that can be read and written, which
+// every socket with bytes in it is: each read would take a second one, to see whether an end stands
+// behind the bytes. That was half of all system calls of a request.
+//
+// Everything made with a loop is used and destroyed on its thread only; Post and Stop are the
+// exceptions.
 #pragma once
 
 #include <chrono>
@@ -11,21 +15,31 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
+#include "absl/container/btree_set.h"
 #include "absl/status/statusor.h"
 
 namespace bridgehead::proxy {
 
-class NextTurn;
+class Timer;
 
-class Loop {
+// What a loop tells of its file descriptor.
+class Watcher {
+ public:
+  // `events`: EPOLLIN and so on; 0: asked for by Loop::Again.
+  virtual void OnEvents(uint32_t events) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+
+class Loop final : private Watcher {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr size_t kScratchBytes = 64 * 1024;
+  static constexpr int kEventsPerTurn = 256;
 
   // Error: the kernel has no more descriptors.
   static absl::StatusOr<std::unique_ptr<Loop>> Create();
@@ -35,12 +49,21 @@ class Loop {
 
   // Until Stop(), which is for good.
   void Run();
-  // One turn of what is ready now, without waiting.
-  void RunReady();
+  // One turn, which does not wait.
+  void Poll() { Turn(false); }
   // From any thread.
   void Stop();
   // Runs `task` on the loop's thread. From any thread; tasks keep their order.
   void Post(std::function<void()> task);
+
+  // Tells `watcher` of `events` of `fd`, as epoll_ctl(2) has them, from the next turn on. Of one
+  // that is watched already: of others than before.
+  void Watch(int fd, uint32_t events, Watcher& watcher);
+  // The next turn calls the watcher, whatever happens.
+  void Again(int fd);
+  void Unwatch(int fd);
+  // Instead, if it is closed at once: the kernel forgets it then.
+  void Forget(int fd);
 
   // Read once in each turn of the loop: as old as the work of one turn at most.
   Clock::time_point now() {
@@ -55,20 +78,34 @@ class Loop {
   void Bury(std::unique_ptr<T> object) {
     graves_.push_back(std::shared_ptr<void>(std::move(object)));
   }
-  event_base* base() { return base_; }
 
  private:
-  explicit Loop(event_base* base) : base_(base), scratch_(kScratchBytes) {}
-  friend class NextTurn;
-  void RunPosted();
-  void ActivateNext();
-  void Turn();
+  friend class Timer;
+  // Of one file descriptor. What the kernel tells of one that was closed meanwhile has another
+  // generation.
+  struct Watched {
+    Watcher* watcher = nullptr;
+    uint32_t generation = 0;
+    bool again = false;  // in again_
+  };
+  struct Called {
+    int fd;
+    uint32_t generation;
+  };
 
-  event_base* base_;
+  explicit Loop(int epoll) : epoll_(epoll), scratch_(kScratchBytes) {}
+  void OnEvents(uint32_t events) override;
+  void Turn(bool wait);
+  int MillisecondsToWait() const;
+  void Tell(Called called, uint32_t events);
+  void RunTimers();
+  void EmptyGraves();
+
+  const int epoll_;
   int wake_fd_ = -1;
-  event wake_{};
-  std::vector<NextTurn*> next_, activated_;  // null: it is gone
-  event activate_{};
+  std::vector<Watched> watched_;  // by file descriptor
+  std::vector<Called> again_;
+  absl::btree_set<std::pair<Clock::time_point, Timer*>> timers_;
   Clock::time_point now_{};  // the epoch: not read in this turn
   std::vector<uint8_t> scratch_;
   std::vector<std::shared_ptr<void>> graves_;
@@ -77,50 +114,29 @@ class Loop {
   std::vector<std::function<void()>> posted_;
 };
 
-// Activates an event in the next turn, when all others have had theirs. event_active() does not do
-// that: libevent goes on until nothing is active, and who asks again and again would be the only
-// one that it serves.
-class NextTurn {
- public:
-  // `what` is that of a readiness for both directions, and outlives this.
-  NextTurn(Loop& loop, event& what) : loop_(loop), what_(what) {}
-  ~NextTurn();
-  NextTurn(const NextTurn&) = delete;
-  NextTurn& operator=(const NextTurn&) = delete;
-
-  void Ask();
-
- private:
-  friend class Loop;
-  static constexpr size_t kNone = SIZE_MAX;
-
-  Loop& loop_;
-  event& what_;
-  size_t place_ = kNone;  // in Loop::next_
-};
-
 // Calls back once, a while after Set. Setting it again to a later time costs next to nothing: idle
-// timeouts are set anew with every packet.
+// timeouts are set anew with every packet. Nor does Cancel: the loop looks at it once more.
 class Timer {
  public:
-  Timer(Loop& loop, std::function<void()> callback);
-  ~Timer() { Cancel(); }
+  Timer(Loop& loop, std::function<void()> callback) : loop_(loop), callback_(std::move(callback)) {}
+  ~Timer() { Disarm(); }
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
   void Set(std::chrono::milliseconds after);
-  void Cancel();
+  void Cancel() { deadline_ = {}; }
   bool pending() const { return deadline_ != Loop::Clock::time_point{}; }
 
  private:
-  static void OnTime(int, short, void* self);
-  void Arm(Loop::Clock::duration after);
+  friend class Loop;
+  void OnTime();
+  void Arm(Loop::Clock::time_point at);
+  void Disarm();
 
   Loop& loop_;
   const std::function<void()> callback_;
-  event event_{};
   Loop::Clock::time_point deadline_{};  // the epoch: not set
-  Loop::Clock::time_point armed_{};     // when libevent calls; not later than deadline_
+  Loop::Clock::time_point armed_{};     // when the loop looks at it; not later than deadline_
 };
 
 }  // namespace bridgehead::proxy

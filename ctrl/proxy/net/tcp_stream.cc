@@ -2,35 +2,37 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
-#include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 namespace bridgehead::proxy {
 
-TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const SocketAddress& local)
-    : loop_(loop), fd_(fd), again_(loop, event_), peer_(peer), local_(local) {
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  // Both directions once and for all: a change of interest would be a system call each.
-  event_assign(
-      &event_, loop.base(), fd, EV_READ | EV_WRITE | EV_CLOSED | EV_PERSIST | EV_ET,
-      [](int, short what, void* self) { static_cast<TcpStream*>(self)->OnEvent(what); }, this);
-  event_add(&event_, nullptr);
+namespace {
+
+// Edge-triggered, and once and for all: a change of interest would be a system call each.
+constexpr uint32_t kToRead = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr uint32_t kToReadAndWrite = kToRead | EPOLLOUT;
+constexpr uint32_t kEnds = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+}  // namespace
+
+TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const SocketAddress& local,
+                     Begin begin)
+    : loop_(loop), fd_(fd), told_of_room_(begin == Begin::kConnecting), peer_(peer), local_(local) {
+  loop.Watch(fd, told_of_room_ ? kToReadAndWrite : kToRead, *this);
 }
 
-void TcpStream::OnEvent(short what) {
-  if ((what & (EV_READ | EV_CLOSED)) != 0) drained_ = false;
-  // libevent tells of EPOLLERR as of a socket that is ready for both, without EV_CLOSED: a reset
-  // may stand behind the bytes, and no event will tell of it again.
-  constexpr short kBoth = EV_READ | EV_WRITE;
-  if ((what & EV_CLOSED) != 0 || (what & kBoth) == kBoth) ending_ = true;
+void TcpStream::OnEvents(uint32_t events) {
+  if ((events & (EPOLLIN | kEnds)) != 0) drained_ = false;
+  if ((events & kEnds) != 0) ending_ = true;
   if (handler() != nullptr) handler()->OnReady(*this);
 }
 
 TcpStream::~TcpStream() {
-  event_del(&event_);
+  loop_.Forget(fd_);
   close(fd_);
 }
 
@@ -39,7 +41,7 @@ IoResult TcpStream::Read(std::span<uint8_t> into) {
   const IoResult got = Receive(into, 0);
   // Less than there was room for: nothing is left, and what comes is an event of its own. But for
   // the end, whose event may have been the one that told of these bytes.
-  drained_ = !ending_ && got.io == Io::kOk && got.bytes < into.size();
+  drained_ = !ending_ && (got.io == Io::kAgain || (got.io == Io::kOk && got.bytes < into.size()));
   return got;
 }
 
@@ -63,8 +65,13 @@ IoResult TcpStream::Write(std::span<const iovec> parts) {
   for (;;) {
     const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL);
     if (sent >= 0) return {Io::kOk, static_cast<size_t>(sent)};
-    if (errno != EINTR) return Failed();
+    if (errno != EINTR) break;
   }
+  const IoResult failed = Failed();
+  if (failed.io == Io::kAgain && !std::exchange(told_of_room_, true)) {
+    loop_.Watch(fd_, kToReadAndWrite, *this);
+  }
+  return failed;
 }
 
 IoResult TcpStream::Failed() {
@@ -80,7 +87,7 @@ Io TcpStream::ShutdownWrite() {
 }
 
 void TcpStream::Again() {
-  again_.Ask();
+  loop_.Again(fd_);
 }
 
 void TcpStream::ResetOnClose() {

@@ -3,18 +3,18 @@
 
 #include <memory>
 
-#include <event2/event_struct.h>
-
 #include "ctrl/proxy/net/loop.h"
 #include "ctrl/proxy/net/stream.h"
 
 namespace bridgehead::proxy {
 
-class TcpStream final : public Stream {
+class TcpStream final : public Stream, private Watcher {
  public:
-  // Takes a connected socket that does not block, and sets TCP_NODELAY on it. `peer` may be another
-  // address than the socket's: what a PROXY header says.
-  TcpStream(Loop& loop, int fd, const SocketAddress& peer, const SocketAddress& local);
+  // Takes a socket that does not block. kConnecting: the handler is called when it is connected, or
+  // can not be. `peer` may be another address than the socket's: what a PROXY header says.
+  enum class Begin : uint8_t { kConnected, kConnecting };
+  TcpStream(Loop& loop, int fd, const SocketAddress& peer, const SocketAddress& local,
+            Begin begin = Begin::kConnected);
   ~TcpStream() override;
 
   IoResult Read(std::span<uint8_t> into) override;
@@ -34,7 +34,7 @@ class TcpStream final : public Stream {
   Loop& loop() { return loop_; }
 
  private:
-  void OnEvent(short what);
+  void OnEvents(uint32_t events) override;
   IoResult Receive(std::span<uint8_t> into, int flags);
   IoResult Failed();
 
@@ -42,9 +42,8 @@ class TcpStream final : public Stream {
   const int fd_;
   int errno_ = 0;
   bool drained_ = false;  // nothing to read until the next event
-  bool ending_ = false;   // the peer has ended its direction; bytes may still be there
-  event event_{};
-  NextTurn again_;
+  bool ending_ = false;   // the peer has ended its direction or reset; bytes may still be there
+  bool told_of_room_;     // the loop tells of it, once it has been missed
   SocketAddress peer_, local_;
 };
 
