@@ -99,6 +99,8 @@ void ServerContext::Prepare(SSL_CTX* context) {
   SSL_CTX_set_session_id_context(context, kSessionContext, sizeof(kSessionContext) - 1);
   if (tickets_) {
     tickets_->Use(context);
+    // OpenSSL sends two; hardly any client uses the second one.
+    SSL_CTX_set_num_tickets(context, 1);
   } else {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);

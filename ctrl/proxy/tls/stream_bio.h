@@ -1,5 +1,8 @@
-// OpenSSL's way to a TcpStream: what is known there of a drained socket saves it system calls.
+// OpenSSL's way to a TcpStream: what is known there of a drained socket saves it system calls, and
+// small messages in a row go out in one.
 #pragma once
+
+#include <string>
 
 #include <openssl/bio.h>
 
@@ -7,7 +10,31 @@
 
 namespace bridgehead::proxy {
 
-// `stream` must outlive it. Null: no memory.
-BIO* NewStreamBio(TcpStream& stream);
+class StreamBio {
+ public:
+  explicit StreamBio(TcpStream& stream) : stream_(stream) {}
+  StreamBio(const StreamBio&) = delete;
+  StreamBio& operator=(const StreamBio&) = delete;
+
+  // For OpenSSL, which must not use it longer than this lives. Null: no memory.
+  BIO* Make();
+
+  // From now on what is written is kept: the next write behind Release, or Flush, sends it.
+  void Hold() { holds_ = true; }
+  void Release() { holds_ = false; }
+  // kOk: nothing is kept any more.
+  Io Flush();
+
+ private:
+  static int OnRead(BIO* bio, char* data, size_t size, size_t* got);
+  static int OnWrite(BIO* bio, const char* data, size_t size, size_t* written);
+  static long OnControl(BIO* bio, int command, long, void*);
+  static BIO_METHOD* Method();
+  IoResult Write(iovec bytes);
+
+  TcpStream& stream_;
+  std::string held_;
+  bool holds_ = false;
+};
 
 }  // namespace bridgehead::proxy

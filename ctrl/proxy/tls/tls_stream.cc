@@ -8,13 +8,11 @@
 
 #include <openssl/err.h>
 
-#include "ctrl/proxy/tls/stream_bio.h"
-
 namespace bridgehead::proxy {
 
 TlsStream::TlsStream(std::unique_ptr<TcpStream> tcp, SslPtr ssl)
-    : tcp_(std::move(tcp)), ssl_(std::move(ssl)) {
-  BIO* bio = NewStreamBio(*tcp_);
+    : tcp_(std::move(tcp)), bio_(*tcp_), ssl_(std::move(ssl)) {
+  BIO* bio = bio_.Make();
   SSL_set_bio(ssl_.get(), bio, bio);
   tcp_->SetHandler(this);
 }
@@ -48,10 +46,19 @@ Io TlsStream::Outcome(int result) {
 }
 
 Io TlsStream::Handshake() {
-  if (established()) return Io::kOk;
   ERR_clear_error();
+  bio_.Hold();
   const int result = SSL_do_handshake(ssl_.get());
-  return result == 1 ? Io::kOk : Outcome(result);
+  bio_.Release();
+  if (result == 1 && SSL_is_server(ssl_.get()) == 1 && SSL_version(ssl_.get()) == TLS1_3_VERSION) {
+    // What is left are tickets: they go with the first answer, in its system call.
+    return Io::kOk;
+  }
+  const Io outcome = result == 1 ? Io::kOk : Outcome(result);
+  const Io flushed = bio_.Flush();  // an alert too
+  if (outcome == Io::kEnd || outcome == Io::kError || flushed == Io::kOk) return outcome;
+  if (flushed == Io::kError) error_ = tcp_->error();
+  return flushed;
 }
 
 IoResult TlsStream::Read(std::span<uint8_t> into) {

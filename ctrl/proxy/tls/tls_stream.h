@@ -7,6 +7,7 @@
 #include "ctrl/proxy/net/stream.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "ctrl/proxy/tls/openssl.h"
+#include "ctrl/proxy/tls/stream_bio.h"
 
 namespace bridgehead::proxy {
 
@@ -39,6 +40,7 @@ class TlsStream final : public Stream, private Stream::Handler {
   Io Outcome(int result);
 
   const std::unique_ptr<TcpStream> tcp_;
+  StreamBio bio_;  // until ssl_ is gone
   const SslPtr ssl_;
   std::string error_;
 };
