@@ -4,10 +4,12 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "ctrl/proxy/net/loop.h"
+#include "ctrl/proxy/net/pipe.h"
 #include "ctrl/proxy/net/socket_address.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "tests/support/tcp_pair.h"
@@ -342,6 +344,43 @@ TEST(ProxyTcpStream, AnEventOfAClosedSocketIsNotAnOthers) {
   EXPECT_EQ(replaces.counts.calls, 0);
   replaces.other.reset();
   for (const int fd : {client, other_client, replaces.far_end}) close(fd);
+}
+
+// From one socket to another that is read only afterwards: until it takes no more.
+TEST(ProxyPipe, WhatIsNotTakenComesOutInOrder) {
+  auto loop = NewLoop();
+  auto [client, near_client] = test::TcpPair();
+  auto [server, near_server] = test::TcpPair();
+  TcpStream from(*loop, near_client, SocketAddress(), SocketAddress());
+  TcpStream to(*loop, near_server, SocketAddress(), SocketAddress());
+  Pipe* pipe = loop->pipe();
+  ASSERT_NE(pipe, nullptr);
+  EXPECT_EQ(pipe->Fill(from).io, Io::kAgain);
+  std::string sent, rest;
+  size_t taken = 0;
+  for (int turns = 0; rest.empty() && turns < 100'000; ++turns) {
+    std::string part(50'000, '\0');
+    for (size_t i = 0; i < part.size(); ++i) part[i] = static_cast<char>(sent.size() / 7 + i);
+    const ssize_t count = write(client, part.data(), part.size());
+    if (count > 0) sent.append(part, 0, static_cast<size_t>(count));
+    loop->Poll();
+    const IoResult got = pipe->Fill(from);
+    if (got.io == Io::kAgain) continue;
+    ASSERT_EQ(got.io, Io::kOk);
+    const IoResult wrote = pipe->Send(to, got.bytes);
+    ASSERT_NE(wrote.io, Io::kError);
+    taken += wrote.bytes;
+    std::vector<uint8_t> left(got.bytes - wrote.bytes);
+    pipe->Empty(left);
+    rest.assign(left.begin(), left.end());
+  }
+  EXPECT_FALSE(rest.empty());
+  std::string arrived(taken, '\0');
+  fcntl(server, F_SETFL, 0);
+  EXPECT_EQ(recv(server, arrived.data(), taken, MSG_WAITALL), static_cast<ssize_t>(taken));
+  EXPECT_TRUE(sent.starts_with(arrived + rest));
+  close(server);
+  close(client);
 }
 
 }  // namespace

@@ -36,7 +36,13 @@ Tunnel::Tunnel(Loop& loop, std::unique_ptr<Stream> client, std::unique_ptr<Strea
       done_(std::move(done)),
       up_{client_.get(), server_.get(), {}},
       down_{server_.get(), client_.get(), {}},
-      idle_(loop, [this] { Finish(TunnelEnd::kIdle); }) {}
+      idle_(loop, [this] { Finish(TunnelEnd::kIdle); }) {
+  auto* tcp_client = dynamic_cast<TcpStream*>(client_.get());
+  auto* tcp_server = dynamic_cast<TcpStream*>(server_.get());
+  if (tcp_client == nullptr || tcp_server == nullptr) return;
+  up_.tcp_from = down_.tcp_to = tcp_client;
+  up_.tcp_to = down_.tcp_from = tcp_server;
+}
 
 Tunnel::~Tunnel() {
   client_->SetHandler(nullptr);
@@ -131,6 +137,9 @@ Io Tunnel::WriteRest(Direction& direction) {
 }
 
 Io Tunnel::MoveOnce(Direction& direction, bool& from_failed) {
+  if (direction.bulk) {
+    if (Pipe* pipe = loop_.pipe()) return SpliceOnce(direction, *pipe, from_failed);
+  }
   std::span<uint8_t> into = loop_.scratch();
   if (direction.slow) into = into.first(kSlowRead);
   const IoResult got = direction.from->Read(into);
@@ -144,6 +153,27 @@ Io Tunnel::MoveOnce(Direction& direction, bool& from_failed) {
   Count(direction, wrote.bytes);
   direction.slow = wrote.bytes < got.bytes;
   if (direction.slow) direction.rest.Keep(into.subspan(wrote.bytes, got.bytes - wrote.bytes));
+  direction.bulk =
+      direction.tcp_from != nullptr && !direction.slow && got.bytes == Loop::kScratchBytes;
+  return Io::kOk;
+}
+
+Io Tunnel::SpliceOnce(Direction& direction, Pipe& pipe, bool& from_failed) {
+  const IoResult got = pipe.Fill(*direction.tcp_from);
+  if (got.io != Io::kOk) {
+    from_failed = got.io == Io::kError;
+    return got.io;
+  }
+  const IoResult wrote = pipe.Send(*direction.tcp_to, got.bytes);
+  static_assert(Pipe::kBytes <= Loop::kScratchBytes);
+  const std::span<uint8_t> rest = loop_.scratch().first(got.bytes - wrote.bytes);
+  pipe.Empty(rest);
+  if (wrote.io == Io::kError) return Io::kError;
+  Count(direction, wrote.bytes);
+  direction.slow = !rest.empty();
+  if (direction.slow) direction.rest.Keep(rest);
+  // Few bytes at a time cost less when they are copied.
+  direction.bulk = !direction.slow && got.bytes >= kSlowRead;
   return Io::kOk;
 }
 

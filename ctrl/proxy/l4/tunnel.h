@@ -2,8 +2,8 @@
 //
 // What is read is written on at once. What the other side does not take is kept, at most one read's
 // worth, and nothing more is read until it has gone: an idle tunnel holds no buffer, and a slow
-// reader slows its sender. When one side ends its direction, so does the other side's; the opposite
-// direction goes on.
+// reader slows its sender. Much at a time between two sockets stays in the kernel. When one side
+// ends its direction, so does the other side's; the opposite direction goes on.
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <span>
 
 #include "ctrl/proxy/net/loop.h"
+#include "ctrl/proxy/net/pipe.h"
 #include "ctrl/proxy/net/stream.h"
 #include "ctrl/proxy/stats/counters.h"
 
@@ -70,9 +71,12 @@ class Tunnel final : public Stream::Handler {
     Stream* from;
     Stream* to;
     Rest rest;
+    TcpStream* tcp_from = nullptr;  // null: not both are sockets without TLS
+    TcpStream* tcp_to = nullptr;
     uint64_t bytes = 0;
     std::array<Counter*, 2> counters{};  // of bytes too; null: none
     bool slow = false;                   // its reader did not keep up: smaller reads
+    bool bulk = false;                   // much came at a time: by splice(2), if it can
     bool ended = false;                  // by `from`
     bool shut = false;                   // and `to` was told
   };
@@ -84,6 +88,8 @@ class Tunnel final : public Stream::Handler {
   Io WriteRest(Direction& direction);
   // Reads once and writes it. kEnd: `from` has ended, kError with `from_failed`.
   Io MoveOnce(Direction& direction, bool& from_failed);
+  // The same, between two sockets.
+  Io SpliceOnce(Direction& direction, Pipe& pipe, bool& from_failed);
   void Finish(TunnelEnd end);
 
   Loop& loop_;

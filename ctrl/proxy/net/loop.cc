@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "absl/status/status.h"
+#include "ctrl/proxy/net/pipe.h"
 #include "fmt/format.h"
 
 namespace bridgehead::proxy {
@@ -26,6 +27,8 @@ absl::StatusOr<std::unique_ptr<Loop>> Loop::Create() {
   loop->Watch(loop->wake_fd_, EPOLLIN, *loop);
   return loop;
 }
+
+Loop::Loop(int epoll) : epoll_(epoll), scratch_(kScratchBytes) {}
 
 Loop::~Loop() {
   EmptyGraves();
@@ -91,6 +94,11 @@ void Loop::EmptyGraves() {
     std::vector<std::shared_ptr<void>> dead = std::exchange(graves_, {});
     dead.clear();
   }
+}
+
+Pipe* Loop::pipe() {
+  if (!pipe_) pipe_ = Pipe::Create();
+  return pipe_.get();
 }
 
 void Loop::Watch(int fd, uint32_t events, Watcher& watcher) {

@@ -23,6 +23,7 @@
 
 namespace bridgehead::proxy {
 
+class Pipe;
 class Timer;
 
 // What a loop tells of its file descriptor.
@@ -72,6 +73,8 @@ class Loop final : private Watcher {
   }
   // For use within one callback: whoever calls others meanwhile must not rely on its content.
   std::span<uint8_t> scratch() { return scratch_; }
+  // For use within one callback, which leaves it empty. Null: there is none.
+  Pipe* pipe();
   // Destroys `object` when the running callbacks have returned: for what must not destroy itself.
   // From callbacks of this loop, or when it has ended.
   template <typename T>
@@ -93,7 +96,7 @@ class Loop final : private Watcher {
     uint32_t generation;
   };
 
-  explicit Loop(int epoll) : epoll_(epoll), scratch_(kScratchBytes) {}
+  explicit Loop(int epoll);
   void OnEvents(uint32_t events) override;
   void Turn(bool wait);
   int MillisecondsToWait() const;
@@ -108,6 +111,7 @@ class Loop final : private Watcher {
   absl::btree_set<std::pair<Clock::time_point, Timer*>> timers_;
   Clock::time_point now_{};  // the epoch: not read in this turn
   std::vector<uint8_t> scratch_;
+  std::unique_ptr<Pipe> pipe_;
   std::vector<std::shared_ptr<void>> graves_;
   bool stopped_ = false;
   std::mutex mutex_;  // of what follows

@@ -49,8 +49,8 @@ class Stream {
 
   // `into` must not be empty.
   virtual IoResult Read(std::span<uint8_t> into) = 0;
-  // Writes some of the parts, from the first on. They must not all be empty. After kAgain the next
-  // call must begin with the same bytes (they may lie elsewhere, and more may follow).
+  // Writes some of the parts, from the first on. They must not all be empty. The next call must
+  // begin with the bytes that were not taken (they may lie elsewhere, and more may follow).
   virtual IoResult Write(std::span<const iovec> parts) = 0;
   // Ends our direction in good order. kAgain: to be called again.
   virtual Io ShutdownWrite() = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -58,15 +59,41 @@ IoResult TcpStream::Receive(std::span<uint8_t> into, int flags) {
   }
 }
 
-IoResult TcpStream::Write(std::span<const iovec> parts) {
+IoResult TcpStream::Send(std::span<const iovec> parts, bool more) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
   message.msg_iovlen = parts.size();
   for (;;) {
-    const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL);
+    const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     if (sent >= 0) return {Io::kOk, static_cast<size_t>(sent)};
     if (errno != EINTR) break;
   }
+  return FailedToWrite();
+}
+
+IoResult TcpStream::ReadInto(int pipe, size_t most) {
+  if (drained_) return {Io::kAgain};
+  for (;;) {
+    const ssize_t got = splice(fd_, nullptr, pipe, nullptr, most, SPLICE_F_NONBLOCK);
+    if (got > 0) return {Io::kOk, static_cast<size_t>(got)};
+    if (got == 0) return {Io::kEnd};
+    if (errno != EINTR) break;
+  }
+  const IoResult failed = Failed();
+  drained_ = !ending_ && failed.io == Io::kAgain;
+  return failed;
+}
+
+IoResult TcpStream::WriteFrom(int pipe, size_t most) {
+  for (;;) {
+    const ssize_t sent = splice(pipe, nullptr, fd_, nullptr, most, SPLICE_F_NONBLOCK);
+    if (sent >= 0) return {Io::kOk, static_cast<size_t>(sent)};
+    if (errno != EINTR) break;
+  }
+  return FailedToWrite();
+}
+
+IoResult TcpStream::FailedToWrite() {
   const IoResult failed = Failed();
   if (failed.io == Io::kAgain && !std::exchange(told_of_room_, true)) {
     loop_.Watch(fd_, kToReadAndWrite, *this);

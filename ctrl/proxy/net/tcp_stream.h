@@ -18,7 +18,7 @@ class TcpStream final : public Stream, private Watcher {
   ~TcpStream() override;
 
   IoResult Read(std::span<uint8_t> into) override;
-  IoResult Write(std::span<const iovec> parts) override;
+  IoResult Write(std::span<const iovec> parts) override { return Send(parts, false); }
   Io ShutdownWrite() override;
   void Again() override;
   void ResetOnClose() override;
@@ -26,6 +26,11 @@ class TcpStream final : public Stream, private Watcher {
   const SocketAddress& local() const override { return local_; }
   std::string error() const override;
 
+  // As Write. `more`: further bytes come at once, so that these need not leave alone.
+  IoResult Send(std::span<const iovec> parts, bool more);
+  // As Read and Write, but into and out of a pipe: see net/pipe.h.
+  IoResult ReadInto(int pipe, size_t most);
+  IoResult WriteFrom(int pipe, size_t most);
   // Reads without taking: the same bytes are read again.
   IoResult Peek(std::span<uint8_t> into);
   void SetPeer(const SocketAddress& peer) { peer_ = peer; }
@@ -37,6 +42,7 @@ class TcpStream final : public Stream, private Watcher {
   void OnEvents(uint32_t events) override;
   IoResult Receive(std::span<uint8_t> into, int flags);
   IoResult Failed();
+  IoResult FailedToWrite();
 
   Loop& loop_;
   const int fd_;

@@ -15,9 +15,9 @@ Io StreamBio::Flush() {
 
 // Sends what is kept, and `bytes` behind it: how much of them is the result, and may be nothing.
 IoResult StreamBio::Write(iovec bytes) {
-  if (held_.empty()) return stream_.Write({&bytes, 1});
+  if (held_.empty()) return stream_.Send({&bytes, 1}, more_);
   const std::array<iovec, 2> parts{iovec{held_.data(), held_.size()}, bytes};
-  IoResult result = stream_.Write(parts);
+  IoResult result = stream_.Send(parts, more_);
   if (result.bytes < held_.size()) {
     held_.erase(0, result.bytes);
     result.bytes = 0;

@@ -22,6 +22,8 @@ class StreamBio {
   // From now on what is written is kept: the next write behind Release, or Flush, sends it.
   void Hold() { holds_ = true; }
   void Release() { holds_ = false; }
+  // Whether more is written at once behind what is written from now on.
+  void SetMore(bool more) { more_ = more; }
   // kOk: nothing is kept any more.
   Io Flush();
 
@@ -35,6 +37,7 @@ class StreamBio {
   TcpStream& stream_;
   std::string held_;
   bool holds_ = false;
+  bool more_ = false;
 };
 
 }  // namespace bridgehead::proxy

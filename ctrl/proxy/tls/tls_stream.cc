@@ -83,7 +83,7 @@ IoResult TlsStream::Read(std::span<uint8_t> into) {
 IoResult TlsStream::Write(std::span<const iovec> parts) {
   ERR_clear_error();
   while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
-  const void* from = parts.front().iov_base;
+  const auto* from = static_cast<const uint8_t*>(parts.front().iov_base);
   size_t size = parts.front().iov_len;
   std::array<uint8_t, kRecordBytes> record;
   // A record for each small part would cost more than to bring them together.
@@ -97,10 +97,22 @@ IoResult TlsStream::Write(std::span<const iovec> parts) {
     }
     from = record.data();
   }
-  size_t written = 0;
-  const int result = SSL_write_ex(ssl_.get(), from, size, &written);
-  if (result == 1) return {Io::kOk, written};
-  return {Outcome(result)};
+  // A call writes one record (SSL_MODE_ENABLE_PARTIAL_WRITE).
+  size_t total = 0;
+  while (total < size) {
+    const size_t of_record = std::min(size - total, kRecordBytes);
+    bio_.SetMore(total + of_record < size);
+    size_t written = 0;
+    const int result = SSL_write_ex(ssl_.get(), from + total, of_record, &written);
+    if (result != 1) {
+      const Io outcome = Outcome(result);
+      if (outcome == Io::kAgain && total > 0) break;
+      return {outcome};
+    }
+    total += written;
+  }
+  bio_.SetMore(false);
+  return {Io::kOk, total};
 }
 
 Io TlsStream::ShutdownWrite() {
