@@ -1,9 +1,7 @@
 #include "ctrl/proxy/accept/listener.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <string>
 #include <utility>
 
 #include <sys/epoll.h>
@@ -18,9 +16,7 @@ namespace {
 
 SocketAddress OneAddressOf(int fd) {
   const SocketAddress bound = LocalAddressOf(fd);
-  const std::string bytes = bound.address().bytes();
-  const bool any = std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == 0; });
-  return any ? SocketAddress() : bound;
+  return bound.address().IsUnspecified() ? SocketAddress() : bound;
 }
 
 }  // namespace
