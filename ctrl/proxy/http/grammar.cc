@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <emmintrin.h>
 
-#include "absl/strings/match.h"
+#include "absl/strings/ascii.h"
 
 namespace bridgehead::proxy {
 namespace {
@@ -96,7 +96,14 @@ bool TakeElement(std::string_view& list, std::string_view& element) {
 }
 
 bool SameText(std::string_view a, std::string_view b) {
-  return absl::EqualsIgnoreCase({a.data(), a.size()}, {b.data(), b.size()});
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && absl::ascii_tolower(static_cast<unsigned char>(a[i])) !=
+                            absl::ascii_tolower(static_cast<unsigned char>(b[i]))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool IsPathAndQuery(std::string_view text) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -26,5 +27,10 @@ using BioPtr = std::unique_ptr<BIO, OpensslFree<BIO_free_all>>;
 
 // The first error of this thread's queue, which is empty afterwards; `otherwise` if there is none.
 std::string OpensslError(const char* otherwise);
+// Empties the queue, as each call of OpenSSL wants it. To look costs little; ERR_clear_error goes
+// over all that there could be.
+inline void ClearOpensslErrors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
 
 }  // namespace bridgehead::proxy

@@ -6,8 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include <openssl/err.h>
-
 namespace bridgehead::proxy {
 
 TlsStream::TlsStream(std::unique_ptr<TcpStream> tcp, SslPtr ssl)
@@ -34,7 +32,7 @@ Io TlsStream::Outcome(int result) {
       return Io::kEnd;
     case SSL_ERROR_SYSCALL:
       error_ = tcp_->error().empty() ? "closed without TLS close_notify" : tcp_->error();
-      ERR_clear_error();
+      ClearOpensslErrors();
       return Io::kError;
     default:
       error_ = OpensslError("TLS failed");
@@ -46,7 +44,7 @@ Io TlsStream::Outcome(int result) {
 }
 
 Io TlsStream::Handshake() {
-  ERR_clear_error();
+  ClearOpensslErrors();
   bio_.Hold();
   const int result = SSL_do_handshake(ssl_.get());
   bio_.Release();
@@ -62,7 +60,7 @@ Io TlsStream::Handshake() {
 }
 
 IoResult TlsStream::Read(std::span<uint8_t> into) {
-  ERR_clear_error();
+  ClearOpensslErrors();
   size_t total = 0;
   // A call gives one record's bytes at most.
   while (total < into.size()) {
@@ -81,7 +79,7 @@ IoResult TlsStream::Read(std::span<uint8_t> into) {
 }
 
 IoResult TlsStream::Write(std::span<const iovec> parts) {
-  ERR_clear_error();
+  ClearOpensslErrors();
   while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
   const auto* from = static_cast<const uint8_t*>(parts.front().iov_base);
   size_t size = parts.front().iov_len;
@@ -116,7 +114,7 @@ IoResult TlsStream::Write(std::span<const iovec> parts) {
 }
 
 Io TlsStream::ShutdownWrite() {
-  ERR_clear_error();
+  ClearOpensslErrors();
   const int result = SSL_shutdown(ssl_.get());
   if (result < 0) {
     const Io outcome = Outcome(result);
