@@ -174,6 +174,7 @@ TEST(ProxyTcpStream, WhoAsksAgainSharesTheLoop) {
   TcpStream stream(*loop, server, SocketAddress(), SocketAddress());
   auto gone = std::make_unique<TcpStream>(*loop, dup(client), SocketAddress(), SocketAddress());
   stream.SetHandler(&busy);
+  stream.Again();
   bool served = false;
   Timer other(*loop, [&] {
     served = true;
