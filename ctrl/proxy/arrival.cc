@@ -138,7 +138,7 @@ void Arrival::Fail(std::string why) {
     owner_.Log(*record_);
     record_.reset();
   }
-  if (dial_) owner_.loop().Bury(std::move(dial_));
+  dial_.reset();
   // What was sent to nobody must not look delivered.
   if (!pass_to_.empty() || !client_.listener->forward.empty()) stream()->ResetOnClose();
   End();

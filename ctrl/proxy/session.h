@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -98,7 +99,9 @@ class SessionList {
     first_ = added;
     ++size_;
   }
+  // It must be one of these: who ends twice would be freed twice.
   std::unique_ptr<Session> Take(Session& session) {
+    if (session.previous_ == nullptr && &session != first_) std::abort();
     (session.previous_ != nullptr ? session.previous_->next_ : first_) = session.next_;
     if (session.next_ != nullptr) session.next_->previous_ = session.previous_;
     session.next_ = session.previous_ = nullptr;

@@ -259,6 +259,7 @@ bool Exchange::UpstreamEnded(Io io) {
 bool Exchange::Retry() {
   if (!reused_ || tried_again_ || response_begun_ || !idempotent_ || body_bytes_ > 0) return false;
   tried_again_ = true;
+  timer_.Cancel();  // a dial has times of its own
   LeaveUpstream(false);
   up_.clear();
   Dial();
@@ -325,13 +326,13 @@ void Exchange::LeaveUpstream(bool reusable) {
 void Exchange::ClientGone() {
   if (state_ == State::kOver) return;
   if (record_) record_->error = "client has gone";
-  if (dial_) service_.loop().Bury(std::move(dial_));
   LeaveUpstream(false);
   Over();
 }
 
 void Exchange::Over() {
   timer_.Cancel();
+  dial_.reset();
   state_ = State::kOver;
   CountRequest();
   if (!record_) return;

@@ -32,7 +32,9 @@ class Dial final : private Stream::Handler {
   // May destroy the dial by Loop::Bury.
   using Done = std::function<void(Result result)>;
 
-  // `first`: the server to try first, if it is one.
+  // `first`: the server to try first, if it is one. Destroying the dial gives it up; burying does
+  // not, as long as it has not called back: what is buried is still called in this turn of the
+  // loop.
   Dial(Loop& loop, std::shared_ptr<Group> group, const DialFor& client, Group::Lease first,
        Done done);
   ~Dial();
