@@ -71,9 +71,32 @@ class ProxyH1Ends : public HttpScene {
     Receive(client_, head, at == head.npos ? 0 : std::stoul(head.substr(at + 16)));
     return head;
   }
+  void ResetClient() {
+    const linger now{1, 0};
+    setsockopt(client_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(std::exchange(client_, -1));
+  }
 
   H1Connection* connection_ = nullptr;
 };
+
+// What is sent ahead hides the client's end: only a write tells of it.
+TEST_F(ProxyH1Ends, NothingIsReadForAClientThatHasReset) {
+  Start();
+  Send(std::string(kGet) + std::string(kGet));
+  UpstreamHead();
+  UpstreamSend("HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\nbegin");
+  std::string got;
+  while (!got.ends_with("begin")) ASSERT_TRUE(Receive(client_, got, 1));
+  ResetClient();
+  EXPECT_EQ(Sessions(), 1u);  // and the reset has been told of
+  // More than sockets hold.
+  const std::string piece(1 << 20, 'x');
+  size_t taken = 0;
+  while (taken < (size_t{32} << 20) && !UpstreamIsGone(piece)) taken += piece.size();
+  EXPECT_LT(taken, size_t{32} << 20);
+  EXPECT_EQ(Sessions(), 0u);
+}
 
 // A kept connection whose server does not want it any more, and a server that can not be reached.
 TEST_F(ProxyH1Ends, ASecondTryIsAnsweredOnce) {

@@ -222,13 +222,18 @@ void H1Connection::SendBody(std::span<const uint8_t> bytes) {
 
 // Sends the parts behind what waits, and keeps what does not go.
 void H1Connection::Write(std::span<const iovec> parts) {
+  if (failed_) return;
+  if (blocked_) {
+    for (const iovec& part : parts) out_.append(static_cast<char*>(part.iov_base), part.iov_len);
+    return;
+  }
   std::array<iovec, 4> all;
   size_t count = 0, total = 0;
   if (!out_.empty()) all[count++] = Part(out_);
   for (const iovec& part : parts) all[count++] = part;
   for (size_t i = 0; i < count; ++i) total += all[i].iov_len;
   size_t sent = 0;
-  while (!blocked_ && !failed_ && sent < total) {
+  while (!blocked_ && sent < total) {
     // What is left of the parts.
     std::array<iovec, 4> left;
     size_t left_count = 0, skip = sent;
@@ -243,7 +248,7 @@ void H1Connection::Write(std::span<const iovec> parts) {
     const IoResult wrote = stream_->Write({left.data(), left_count});
     if (wrote.io == Io::kOk) sent += wrote.bytes;
     blocked_ = wrote.io == Io::kAgain;
-    failed_ = wrote.io == Io::kError;
+    if (wrote.io == Io::kError) return Fail();
   }
   std::string rest;
   for (size_t i = 0; i < count; ++i) {
@@ -252,6 +257,13 @@ void H1Connection::Write(std::span<const iovec> parts) {
     sent -= skip;
   }
   out_ = std::move(rest);
+}
+
+// Of a dead stream nothing else may tell any more.
+void H1Connection::Fail() {
+  failed_ = true;
+  std::string().swap(out_);
+  stream_->Again();
 }
 
 bool H1Connection::Flush() {

@@ -57,7 +57,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   void OnReady(Stream& stream) override;
   // Downstream
   IoResult ReadBody(std::span<uint8_t> into) override;
-  bool WantsBody() const override { return !blocked_; }
+  bool WantsBody() const override { return !blocked_ && !failed_; }
   void SendHead(const ResponseHead& head) override;
   void SendBody(std::span<const uint8_t> bytes) override;
   void Finish() override;
@@ -79,6 +79,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   // Sends what is to be sent. False: the stream has failed.
   bool Flush();
   void Write(std::span<const iovec> parts);
+  void Fail();
   void End();
 
   HttpService& service_;
@@ -101,7 +102,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   bool proceeding_ = false;
   bool exchange_over_ = false;
   bool blocked_ = false;  // the client does not take what is in out_
-  bool failed_ = false;   // the stream is dead
+  bool failed_ = false;   // the stream is dead: nothing is kept for it
   bool close_ = false;    // behind this response
   bool draining_ = false;
   bool idle_ = false;
