@@ -5,10 +5,12 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "ctrl/proxy/http/h1_connection.h"
+#include "ctrl/proxy/upstream/pool.h"
 #include "tests/unit/proxy_http_scene.h"
 
 namespace bridgehead::proxy {
@@ -120,6 +122,24 @@ TEST_F(ProxyH1Ends, ASecondTryIsAnsweredOnce) {
   Send(kSay);
   EXPECT_TRUE(Response().ends_with("hello"));
   close(filler);
+}
+
+TEST(ProxyPool, WhatIsPutOutIsNotListenedTo) {
+  auto loop = *Loop::Create();
+  Pool pool(*loop, {std::make_shared<ServerCounters>()}, 1);
+  std::vector<int> others;
+  std::vector<Stream*> put;
+  for (int i = 0; i < 2; ++i) {
+    const auto [other, fd] = TcpPair();
+    others.push_back(other);
+    auto stream = std::make_unique<TcpStream>(*loop, fd, SocketAddress(), SocketAddress());
+    put.push_back(stream.get());
+    pool.Put(0, std::move(stream));
+  }
+  EXPECT_EQ(put[0]->handler(), nullptr);
+  EXPECT_NE(put[1]->handler(), nullptr);
+  EXPECT_EQ(pool.size(0), 1u);
+  for (const int fd : others) close(fd);
 }
 
 TEST(ProxySessionList, WhatWasTakenIsNotThere) {

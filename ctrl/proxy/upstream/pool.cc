@@ -37,6 +37,7 @@ void Pool::Put(size_t server, std::unique_ptr<Stream> stream) {
   if (!open) return loop_.Bury(std::move(stream));
   stream->SetHandler(this);
   if (kept.size() == most_) {
+    kept.front().stream->SetHandler(nullptr);
     loop_.Bury(std::move(kept.front().stream));
     kept.erase(kept.begin());
     counters_[server]->kept.Subtract(1);
