@@ -46,6 +46,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Snapshot::Build(const config::Ed
 
 absl::Status Snapshot::AddListener(const config::EdgeListener& listener, Lasting& lasting) {
   ListenerPlan& plan = plans_[listener.listen];
+  plan.listener = &listener;
   if (listener.tls) {
     ServerContext::Protocols protocols;
     if (!listener.hosts.empty() && listener.http2) protocols.emplace_back("h2");

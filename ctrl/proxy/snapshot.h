@@ -25,8 +25,9 @@ struct Lasting {
 };
 
 struct ListenerPlan {
-  std::shared_ptr<const ServerContext> tls;  // null: cleartext
-  std::shared_ptr<const Site> site;          // null: not HTTP
+  const config::EdgeListener* listener = nullptr;  // in the snapshot that the plan is of
+  std::shared_ptr<const ServerContext> tls;        // null: cleartext
+  std::shared_ptr<const Site> site;                // null: not HTTP
 };
 
 class Snapshot {

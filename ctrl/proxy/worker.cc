@@ -150,7 +150,14 @@ void Worker::SetServerStates(std::shared_ptr<const ServerStates> states) {
 
 void Worker::OnConnection(AcceptedConnection connection) {
   const ListenerPlan* plan = snapshot_->PlanOf(*connection.listener);
-  if (plan == nullptr) return;  // its listener went while it was looked at
+  if (plan == nullptr) {
+    // Its listener went while it was looked at. The stream's event may be what is running.
+    loop_->Bury(std::move(connection.stream));
+    return;
+  }
+  // The rule that has matched may be one of before; all else is of one configuration.
+  const std::shared_ptr<const config::EdgeListener> decided_by = std::exchange(
+      connection.listener, std::shared_ptr<const config::EdgeListener>(snapshot_, plan->listener));
   auto arrival = std::make_unique<Arrival>(static_cast<Arrival::Owner&>(*this),
                                            std::move(connection), plan->tls, snapshot_->log());
   Arrival& started = *arrival;

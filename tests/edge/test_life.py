@@ -97,6 +97,36 @@ def test_listeners_come_and_go(own_edge, origins):
     assert kept.ask(get("/")).status == 200
 
 
+def test_a_reload_while_the_first_bytes_are_waited_for(own_edge, origins, client_tls):
+    lab = own_edge
+    rules = {"peek_timeout": "30s", "rules": [{"sni": "one.example", "forward": "one"}]}
+    lab.listener("changes", hosts=["meet"], **rules)
+    lab.listener("goes", hosts=["meet"], **rules)
+    lab.start()
+    changed, slow, gone = lab.client("changes"), lab.client("changes"), lab.client("goes")
+    with lab.client("http") as other:  # the same loop: they are accepted
+        assert other.ask(get("/")).status == 200
+    listeners = {one["name"]: one for one in lab.edge["listeners"]}
+    listeners["changes"]["tls"] = {"certificates": listeners["https"]["tls"]["certificates"],
+                                   "handshake_timeout": "1s"}
+    lab.edge["listeners"].remove(listeners["goes"])
+    lab.reload()
+
+    def is_new():
+        try:
+            lab.client("changes", tls=client_tls).close()
+            return True
+        except (ssl.SSLError, ConnectionError):
+            return False
+    wait_for("the new ones", is_new)
+    changed.sock = client_tls.wrap_socket(changed.sock, server_hostname="meet.example")
+    assert changed.ask(get("/")).body == b"origin"
+    slow.send(b"G").assert_open()  # not TLS, as far as rules go
+    slow.assert_closed()           # and not for long
+    gone.send(get("/")).assert_closed()
+    assert lab.stop() == 0
+
+
 def test_a_bad_reload_keeps_the_old(own_edge, origins, files):
     lab = own_edge.start()
     with lab.client("http") as client:

@@ -1,7 +1,7 @@
 // All listeners of one loop, and the connections that have not said enough yet: from the
 // configuration to connections that are decided.
 //
-// A new configuration (Apply) changes no connection: each goes by the listener it came to. Sockets
+// A new configuration (Apply) changes no decision: each goes by the listener it came to. Sockets
 // of addresses in both configurations stay; those of others are closed, and with them the
 // connections that nobody has accepted.
 #pragma once
