@@ -21,6 +21,8 @@ class Downstream {
   // False: what was sent has not left yet. The exchange is called when it has, and should not read
   // more to send before.
   virtual bool WantsBody() const = 0;
+  // Bytes of responses that have left, in all: whether the client takes any.
+  virtual uint64_t sent() const = 0;
   // The response's head, once; it goes out with what follows.
   virtual void SendHead(const ResponseHead& head) = 0;
   // Takes all. Of no bytes: nothing follows soon, and what was sent should leave.

@@ -88,9 +88,9 @@ void Exchange::Pump() {
   if (state_ != State::kProxying) return;
   moved_ = false;
   if (!PumpUp() || !PumpDown()) return;
+  if (head_done_ && !down_.WantsBody()) return AwaitTaking();
   // Requests that are sent ahead are no reason to wait longer for this one's response.
-  const bool blocked = head_done_ && !down_.WantsBody();
-  if (moved_ || blocked || times_taking_ || !timer_.pending()) SetTimer();
+  if (moved_ || times_taking_ || !timer_.pending()) SetTimer();
 }
 
 // ------------------------------------------------------------------------------ towards the server
@@ -356,12 +356,20 @@ void Exchange::CountDown(size_t bytes) {
 
 // Whoever is waited for has so long.
 void Exchange::SetTimer() {
-  times_taking_ = head_done_ && !down_.WantsBody();
-  const bool for_client = times_taking_ || up_waits_;
-  timer_.Set(for_client ? client_.listener->body_timeout : response_timeout_);
+  times_taking_ = false;
+  timer_.Set(up_waits_ ? client_.listener->body_timeout : response_timeout_);
+}
+
+// A client that takes nothing has that once, whatever else it does.
+void Exchange::AwaitTaking() {
+  if (std::exchange(times_taking_, true) && taken_ == down_.sent()) return;
+  taken_ = down_.sent();
+  timer_.Set(client_.listener->body_timeout);
 }
 
 void Exchange::OnTime() {
+  // One that is slow has taken some without a word to us.
+  if (times_taking_ && taken_ != down_.sent()) return AwaitTaking();
   if (state_ == State::kSendingFile) {
     if (record_) record_->error = "client does not take the response";
     Over();

@@ -114,6 +114,7 @@ class Exchange final : private Stream::Handler {
   // Of the upstream: answered with `status` if there is no head yet, else broken off.
   void Fail(uint16_t status, std::string why);
   void SetTimer();
+  void AwaitTaking();
   void OnTime();
   void LeaveUpstream(bool reusable);
   void Over();
@@ -146,6 +147,7 @@ class Exchange final : private Stream::Handler {
   bool moved_ = false;                 // something did, in this call of Pump
   bool times_taking_ = false;          // timer_ is that of a client that does not take the response
   bool up_done_ = false;               // the request has been read and queued to its end
+  uint64_t taken_ = 0;                 // of down_.sent() when that timer was set
   uint64_t body_bytes_ = 0;            // of the request
   RouteCounters* counters_ = nullptr;  // of route_
   uint16_t status_ = 0;                // of the response that was begun; 0: none

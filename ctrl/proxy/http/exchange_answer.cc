@@ -118,7 +118,7 @@ void Exchange::SendFile(const config::FilesAction& action) {
 
 void Exchange::PumpFile() {
   for (int reads = 0; file_.HasContent(); ++reads) {
-    if (!down_.WantsBody()) return timer_.Set(client_.listener->body_timeout);
+    if (!down_.WantsBody()) return AwaitTaking();
     if (reads == kReadsPerTurn) return down_.Again();
     const std::span<const uint8_t> piece = file_.Read(service_.loop().scratch());
     if (piece.empty()) {

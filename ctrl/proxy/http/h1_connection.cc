@@ -250,6 +250,7 @@ void H1Connection::Write(std::span<const iovec> parts) {
     blocked_ = wrote.io == Io::kAgain;
     if (wrote.io == Io::kError) return Fail();
   }
+  sent_ += sent;
   std::string rest;
   for (size_t i = 0; i < count; ++i) {
     const size_t skip = std::min(sent, all[i].iov_len);

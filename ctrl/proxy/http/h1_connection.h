@@ -58,6 +58,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   // Downstream
   IoResult ReadBody(std::span<uint8_t> into) override;
   bool WantsBody() const override { return !blocked_ && !failed_; }
+  uint64_t sent() const override { return sent_; }
   void SendHead(const ResponseHead& head) override;
   void SendBody(std::span<const uint8_t> bytes) override;
   void Finish() override;
@@ -95,6 +96,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   Timer timer_;
   const Loop::Clock::time_point began_;
   uint64_t requests_ = 0;
+  uint64_t sent_ = 0;
   int requests_of_turn_ = 0;
   size_t lingered_ = 0;
   HttpVersion version_ = HttpVersion::k11;

@@ -232,6 +232,7 @@ ssize_t H2Stream::Offer(size_t most, uint32_t& flags) {
 void H2Stream::MoveTo(std::string& out, size_t count) {
   out.append(out_, out_at_, count);
   out_at_ += count;
+  sent_ += count;
   const size_t left = out_.size() - out_at_;
   if (left == 0) {
     out_.clear();

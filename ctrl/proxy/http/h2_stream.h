@@ -77,6 +77,7 @@ class H2Stream final : private Downstream {
  private:
   // Downstream
   bool WantsBody() const override { return !full_; }
+  uint64_t sent() const override { return sent_; }
   void SendHead(const ResponseHead& head) override;
   void SendBody(std::span<const uint8_t> bytes) override;
   void Again() override;
@@ -103,6 +104,7 @@ class H2Stream final : private Downstream {
   std::string in_;   // of the body, from in_at_ on: bounded by the stream's window
   std::string out_;  // to be sent, from out_at_ on
   size_t in_at_ = 0, out_at_ = 0;
+  uint64_t sent_ = 0;
   Timer timer_;  // for the head; then, while the client does not take what is there for it
   bool head_done_ = false, has_body_ = false, request_ended_ = false, closed_ = false;
   bool head_sent_ = false;      // nothing of the response's head waits
