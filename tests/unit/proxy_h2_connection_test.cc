@@ -1,7 +1,9 @@
 // A connection of HTTP/2 from its first frame to its last: answers, bodies both ways,
 // back-pressure, WebSockets, how it ends.
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
@@ -224,6 +226,27 @@ TEST_F(ProxyH2, TellsToContinue) {
   EXPECT_EQ(Answer(1).status(), "200");
 }
 
+// RFC 9110 section 10.1.1: there is no need to when the body comes, and no way to behind the
+// answer.
+TEST_F(ProxyH2, TellsNobodyToContinueWhoHas) {
+  Start();
+  const H2Fields fields =
+      Request("POST", "/api", {{"content-length", "6"}, {"expect", "100-continue"}});
+  Send(Headers(1, fields, 0) + MakeFrame(NGHTTP2_DATA, 0, 1, "abc"));
+  UpstreamHead();
+  EXPECT_EQ(UpstreamBytes(3), "abc");
+  UpstreamSend("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  int heads = 0;
+  while (!answers_[1].whole) {
+    const H2Frame frame = Next();
+    ASSERT_NE(frame.type, 0xff);
+    heads += frame.type == NGHTTP2_HEADERS ? 1 : 0;
+    Take(frame);
+  }
+  EXPECT_EQ(heads, 1);
+  EXPECT_EQ(answers_[1].status(), "200");
+}
+
 TEST_F(ProxyH2, DrainsInTwoSteps) {
   Start();
   Send(Headers(1, Request("GET", "/api")));
@@ -302,6 +325,17 @@ TEST_F(ProxyH2WebSocket, BytesPassBothWays) {
   EXPECT_EQ(UpstreamBytes(5), "last");
   shutdown(upstream_, SHUT_WR);
   EXPECT_TRUE(Answer(1).whole);
+  EXPECT_EQ(answers_[1].reset, UINT32_MAX);
+}
+
+TEST_F(ProxyH2WebSocket, TheServerMayEndLongBeforeTheClient) {
+  Open();
+  shutdown(upstream_, SHUT_WR);
+  EXPECT_TRUE(Answer(1).whole);
+  // As long as a client may go on with a request that was answered.
+  std::this_thread::sleep_for(H2Stream::kUnread + std::chrono::milliseconds(200));
+  Send(MakeFrame(NGHTTP2_DATA, kEndStream, 1, "last"));
+  EXPECT_EQ(UpstreamBytes(5), "last");
   EXPECT_EQ(answers_[1].reset, UINT32_MAX);
 }
 

@@ -1,4 +1,5 @@
-// Clients that do not take their answer.
+// Clients that do not take their answer, or send on while nobody listens any more; what the edge
+// keeps for them.
 #include <chrono>
 #include <fstream>
 #include <memory>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 #include "ctrl/proxy/http/h1_connection.h"
-#include "tests/unit/proxy_http_scene.h"
+#include "tests/unit/proxy_h2_scene.h"
 
 namespace bridgehead::proxy {
 namespace {
@@ -17,6 +18,12 @@ namespace {
 using namespace test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+size_t ResidentBytes() {
+  size_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
 
 class ProxySlowClient : public HttpScene, public testing::WithParamInterface<const char*> {};
 
@@ -61,6 +68,28 @@ TEST_P(ProxySlowClient, WhoTakesNothingEnds) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ProxySlowClient, testing::Values("/api", "/files/big"));
+
+class ProxyH2Keeps : public H2Scene {};
+
+// A reader that never comes to the end of what is there.
+TEST_F(ProxyH2Keeps, NoMoreThanItsWindow) {
+  Start();
+  static constexpr size_t kPiece = 16 * 1024, kWindow = 64 * 1024, kAll = size_t{128} << 20;
+  const size_t grown = On([this] {
+    const std::vector<uint8_t> bytes(kWindow);
+    std::vector<uint8_t> into(kPiece);
+    H2Stream stream(*connection_, 1);
+    stream.TakeBody(std::span(bytes).first(kWindow - kPiece));
+    const size_t before = ResidentBytes();
+    for (size_t taken = 0; taken < kAll; taken += kPiece) {
+      stream.TakeBody(std::span(bytes).first(kPiece));
+      EXPECT_EQ(stream.ReadBody(into).bytes, kPiece);
+    }
+    const size_t after = ResidentBytes();
+    return after - std::min(before, after);
+  });
+  EXPECT_LT(grown, kAll / 4);
+}
 
 }  // namespace
 }  // namespace bridgehead::proxy

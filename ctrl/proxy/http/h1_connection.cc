@@ -199,6 +199,7 @@ void H1Connection::SendHead(const ResponseHead& head) {
   framing_ = WrittenFraming(head, version_);
   close_ = !head_.keep_alive || draining_ || framing_ == Framing::kUntilClose || !decoder_.done();
   if (head.status == 101) close_ = false;
+  continued_ = true;
   const size_t before = out_.size();
   out_.resize(before + MaxWritten(head));
   const size_t written =

@@ -108,7 +108,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   bool close_ = false;    // behind this response
   bool draining_ = false;
   bool idle_ = false;
-  bool continued_ = false;  // the client was told to send its body
+  bool continued_ = false;  // the client was told to send its body, or needs not be
 };
 
 }  // namespace bridgehead::proxy

@@ -60,8 +60,10 @@ void H2Stream::TakeBody(std::span<const uint8_t> bytes) {
     nghttp2_session_consume_connection(connection_.session(), bytes.size());
     return;
   }
-  if (in_at_ == in_.size()) {
-    in_.clear();
+  continued_ = true;
+  // A tunnel whose server is slow may never come to the end of it.
+  if (in_at_ > 0 && in_at_ >= in_.size() / 2) {
+    in_.erase(0, in_at_);
     in_at_ = 0;
   }
   in_.append(Text(bytes));
@@ -160,6 +162,7 @@ void H2Stream::SubmitHead(const ResponseHead& head, uint16_t status, bool has_bo
   nghttp2_data_provider body{};
   body.source.ptr = this;
   body.read_callback = OfferData;
+  continued_ = true;
   nghttp2_submit_response(connection_.session(), id_, fields.data(), fields.size(),
                           has_body ? &body : nullptr);
   SetTimer();
@@ -253,7 +256,8 @@ void H2Stream::HeadSent() {
 
 void H2Stream::ResponseSent() {
   response_sent_ = true;
-  if (!request_ended_) timer_.Set(kUnread);
+  // A tunnel's other direction goes on.
+  if (!request_ended_ && tunnel_ == nullptr) timer_.Set(kUnread);
 }
 
 // The client must take what is there for it; an exchange that is over has no timer of its own, and

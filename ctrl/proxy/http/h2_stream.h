@@ -112,7 +112,7 @@ class H2Stream final : private Downstream {
   bool finished_ = false;       // nothing more will be sent
   bool response_sent_ = false;  // to its end
   bool full_ = false;
-  bool continued_ = false;   // the client was told to send its body
+  bool continued_ = false;   // the client was told to send its body, or needs not be
   bool aborted_ = false;     // by us, for no fault of the client
   bool bad_accept_ = false;  // the upstream's 101 is no answer to the key it got
   uint32_t error_ = NGHTTP2_NO_ERROR;
