@@ -1,5 +1,6 @@
 // Clients that do not take their answer, or send on while nobody listens any more; what the edge
 // keeps for them.
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <memory>
@@ -24,6 +25,80 @@ size_t ResidentBytes() {
   std::ifstream("/proc/self/statm") >> total >> resident;
   return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
+
+// As TLS: its end can be said once, and then nothing else of it. The first `again` calls find no
+// room.
+class EndsOnce final : public Stream, private Stream::Handler {
+ public:
+  EndsOnce(std::unique_ptr<TcpStream> tcp, int again, std::atomic<int>& ended)
+      : tcp_(std::move(tcp)), again_(again), ended_(ended) {
+    tcp_->SetHandler(this);
+  }
+  IoResult Read(std::span<uint8_t> into) override { return tcp_->Read(into); }
+  IoResult Write(std::span<const iovec> parts) override { return tcp_->Write(parts); }
+  Io ShutdownWrite() override {
+    if (again_-- > 0) return Io::kAgain;
+    if (ended_++ > 0) return Io::kError;
+    return tcp_->ShutdownWrite();
+  }
+  void Again() override { tcp_->Again(); }
+  void ResetOnClose() override { tcp_->ResetOnClose(); }
+  const SocketAddress& peer() const override { return tcp_->peer(); }
+  const SocketAddress& local() const override { return tcp_->local(); }
+  std::string error() const override { return tcp_->error(); }
+
+ private:
+  void OnReady(Stream&) override {
+    if (handler() != nullptr) handler()->OnReady(*this);
+  }
+
+  const std::unique_ptr<TcpStream> tcp_;
+  int again_;
+  std::atomic<int>& ended_;
+};
+
+class ProxyLinger : public H2Scene, public testing::WithParamInterface<int> {
+ protected:
+  std::unique_ptr<Stream> StreamOf(int fd, const ClientInfo& client) override {
+    return std::make_unique<EndsOnce>(
+        std::make_unique<TcpStream>(loop(), fd, client.peer, client.local), GetParam(), ended_);
+  }
+  // The client sends on, in events of their own, and then ends.
+  void ExpectIsListenedTo() {
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(Send("more"));
+      EXPECT_EQ(Sessions(), 1u);
+    }
+    EXPECT_EQ(ended_, 1);
+    shutdown(client_, SHUT_WR);
+    std::string rest;
+    char byte;
+    ssize_t got;
+    while ((got = recv(client_, &byte, 1, 0)) > 0) {
+    }
+    EXPECT_EQ(got, 0) << strerror(errno);
+  }
+
+  std::atomic<int> ended_ = 0;
+};
+
+TEST_P(ProxyLinger, OfHttp2EndsOnce) {
+  Start();
+  Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_NE(GoAway(), UINT32_MAX);
+  ExpectIsListenedTo();
+}
+
+TEST_P(ProxyLinger, OfHttp1EndsOnce) {
+  H1Connection& connection = Make<H1Connection>(/*tls=*/false);
+  Post([&] { connection.Start(); });
+  Send("GET /say HTTP/1.1\r\nHost: meet.example\r\nConnection: close\r\n\r\n");
+  std::string got;
+  while (!got.ends_with("hello")) ASSERT_TRUE(Receive(client_, got, 1));
+  ExpectIsListenedTo();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ProxyLinger, testing::Values(0, 1));
 
 class ProxySlowClient : public HttpScene, public testing::WithParamInterface<const char*> {};
 

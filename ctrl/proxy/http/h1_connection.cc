@@ -303,16 +303,16 @@ void H1Connection::BecomeTunnel(TunnelPlan plan) {
 }
 
 bool H1Connection::Discard() {
-  if (lingered_ == 0 && stream_->ShutdownWrite() == Io::kError) {
+  // Once: a second call of TLS would read the answer to the first.
+  const Io shut = shut_ ? Io::kOk : stream_->ShutdownWrite();
+  shut_ = shut == Io::kOk;
+  if (shut == Io::kError) {
     End();
     return false;
   }
   const IoResult got = stream_->Read(service_.loop().scratch());
-  if (got.io == Io::kAgain) {
-    lingered_ = std::max<size_t>(lingered_, 1);
-    return false;
-  }
-  lingered_ += std::max<size_t>(got.bytes, 1);
+  if (got.io == Io::kAgain) return false;
+  lingered_ += got.bytes;
   if (got.io != Io::kOk || lingered_ > kLingerBytes) {
     End();
     return false;

@@ -99,6 +99,7 @@ class H1Connection final : public Session, private Stream::Handler, private Down
   uint64_t sent_ = 0;
   int requests_of_turn_ = 0;
   size_t lingered_ = 0;
+  bool shut_ = false;  // our direction, while lingering
   HttpVersion version_ = HttpVersion::k11;
   Framing framing_ = Framing::kNone;  // of the response that is being sent
   bool proceeding_ = false;

@@ -164,7 +164,10 @@ void H2Connection::Linger() {
 }
 
 void H2Connection::Discard() {
-  if (stream_->ShutdownWrite() == Io::kError) return End();
+  // Once: a second call of TLS would read the answer to the first.
+  const Io shut = shut_ ? Io::kOk : stream_->ShutdownWrite();
+  shut_ = shut == Io::kOk;
+  if (shut == Io::kError) return End();
   for (;;) {
     const IoResult got = stream_->Read(service_.loop().scratch());
     if (got.io == Io::kAgain) return;

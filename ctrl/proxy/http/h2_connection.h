@@ -105,6 +105,7 @@ class H2Connection final : public Session, private Stream::Handler {
   Timer notice_;  // of draining
   const Loop::Clock::time_point began_;
   size_t lingered_ = 0;
+  bool shut_ = false;  // our direction, while lingering
   bool proceeding_ = false;
   bool soon_ = false;  // OnReady will be called
   bool client_gone_ = false;
