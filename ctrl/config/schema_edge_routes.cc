@@ -57,7 +57,8 @@ std::vector<Key> PathKeys() {
        .doc = "Requests whose path is this or goes on behind it with a new segment: /files is for "
               "/files and /files/a, not for /filesystem; /files/ is for what is below alone; / is "
               "for all. Paths are compared in canonical form (RFC 3986 section 6.2.2); one with a "
-              "dot segment or an escaped slash in it is refused before.",
+              "dot segment or an escaped slash in it is refused before, and one whose parameters "
+              "(/files;a=b/c) hide from some servers which route it has.",
        .set = [](Config& c, const Value& v) { SetPath(c, PathMatch::kPrefix, v); }},
       {.path = "edge.hosts[].routes[].exact",
        .type = Type::kForm,

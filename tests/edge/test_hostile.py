@@ -122,6 +122,9 @@ REFUSED = {
     "encoded slash": (400, line(b"GET /prefix%2f..%2fprivate HTTP/1.1")),
     "encoded NUL": (400, line(b"GET /private%00 HTTP/1.1")),
     "encoded backslash": (400, line(b"GET /prefix/..%5cprivate HTTP/1.1")),
+    "parameter behind a guarded path": (400, line(b"GET /private;a=1/x HTTP/1.1")),
+    "encoded parameter": (400, line(b"GET /private%3ba/x HTTP/1.1")),
+    "parameter in front of a guarded path": (400, line(b"GET /;a/token/x HTTP/1.1")),
     "broken escape": (400, line(b"GET /%zz HTTP/1.1")),
     "cut escape": (400, line(b"GET /%2 HTTP/1.1")),
     # Sizes.
@@ -148,7 +151,8 @@ REFUSED = {
 
 # Refused by what they ask for, not by how: their connection may go on.
 IN_ORDER = {"somebody else's", "encoded dots", "half encoded dots", "dots", "encoded slash",
-            "encoded NUL", "encoded backslash", "broken escape", "cut escape"}
+            "encoded NUL", "encoded backslash", "parameter behind a guarded path",
+            "encoded parameter", "parameter in front of a guarded path", "broken escape", "cut escape"}
 
 
 @pytest.mark.parametrize("split", [

@@ -83,6 +83,31 @@ TEST(ProxyRoutes, APrefixEndsWhereASegmentDoes) {
   EXPECT_EQ(table.Find("/colibri-ws")->rest, "");
 }
 
+TEST(ProxyRoutes, WhatParametersHideIsNobodys) {
+  const RouteTable table =
+      Table({NewRoute(PathMatch::kPrefix, "/"), NewRoute(PathMatch::kPrefix, "/secret"),
+             NewRoute(PathMatch::kPrefix, "/a/deep"), NewRoute(PathMatch::kExact, "/one"),
+             NewRoute(PathMatch::kRegex, "^/room/[a-z]+$")});
+  const auto same = [&](std::string_view path) {
+    return table.IsSameWithoutParameters(path, table.Find(path));
+  };
+  for (const std::string_view path :
+       {"/secret;a=1/x", "/secret;/x", "/secret;", "/secret%3Ba/x", "/;a/secret/x", "/;/%3B/secret",
+        "/a;x/deep;y/z", "/a;x/deep", "/one;jsessionid=1", "/one%3B", "/room/x;y"}) {
+    EXPECT_FALSE(same(path)) << path;
+  }
+  for (const std::string_view path :
+       {"/secret/x", "/secret/x;a=1", "/secret/;a", "/secret/x%3Ba/y", "/one/x;y",
+        "/x;jsessionid=1", "/;a", "/a;x/deeper", "/secretly;a", "/a/de;ep", "/room/;x", "/"}) {
+    EXPECT_TRUE(same(path)) << path;
+  }
+  EXPECT_FALSE(Table({NewRoute(PathMatch::kPrefix, "/secret")})
+                   .IsSameWithoutParameters("/secret;a", std::nullopt))
+      << "there is no route, but for some";
+  EXPECT_TRUE(Table({NewRoute(PathMatch::kPrefix, "/secret")})
+                  .IsSameWithoutParameters("/other;a", std::nullopt));
+}
+
 TEST(ProxyRoutes, BothFormsOfAPrefixMayBeThere) {
   const RouteTable table =
       Table({NewRoute(PathMatch::kPrefix, "/a"), NewRoute(PathMatch::kPrefix, "/a/")});

@@ -60,6 +60,10 @@ bool Exchange::FindRoute() {
   }
   if (checked.path.data() != path_.data()) path_ = checked.path;
   const std::optional<RouteMatch> match = host_->table.Find(path_);
+  if (!host_->table.IsSameWithoutParameters(path_, match)) {
+    Answer(400, "parameters in the path hide its route");
+    return false;
+  }
   if (!match) {
     Answer(404, "no route");
     return false;

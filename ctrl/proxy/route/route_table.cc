@@ -30,6 +30,23 @@ std::string_view WithoutSlash(std::string_view path) {
   return path;
 }
 
+// Each segment up to its ";", which may be escaped: there are servers that decode first. What is
+// left of "/;a/x" is "/x", as those that drop parameters merge slashes too.
+std::string WithoutParameters(std::string_view path) {
+  std::string out;
+  out.reserve(path.size());
+  bool skips = false;
+  for (size_t at = 0; at < path.size(); ++at) {
+    if (path[at] == '/') {
+      skips = false;
+    } else if (path[at] == ';' || path.substr(at).starts_with("%3B")) {
+      skips = true;
+    }
+    if (!skips && (path[at] != '/' || !out.ends_with('/'))) out.push_back(path[at]);
+  }
+  return out;
+}
+
 // As CheckPath would give it back.
 bool IsCanonicalPath(std::string_view path) {
   std::string scratch;
@@ -174,6 +191,14 @@ std::optional<RouteMatch> RouteTable::Find(std::string_view path) const {
   if (auto match = FindRegex(path)) return match;
   if (!default_) return std::nullopt;
   return RouteMatch{*default_, path, {}};
+}
+
+bool RouteTable::IsSameWithoutParameters(std::string_view path,
+                                         const std::optional<RouteMatch>& found) const {
+  if (path.find(';') == path.npos && path.find("%3B") == path.npos) return true;
+  const std::string without = WithoutParameters(path);
+  const std::optional<RouteMatch> other = Find(without);
+  return found.has_value() == other.has_value() && (!found || found->route == other->route);
 }
 
 std::optional<std::string_view> RouteTable::Rewrite(const RouteMatch& match, std::string_view path,

@@ -10,6 +10,11 @@
 // whatever the expression.
 //
 // All paths are canonical (path.h), those of the configuration too.
+//
+// There are servers, of servlets for one, that drop the parameters of segments (";a=b", RFC 3986
+// section 3.3) before they look at a path, and others that do not. So a path belongs to a route
+// only if it does for both: where "/private" is guarded, "/private;a/x" is not one that "/" may
+// pass on.
 #pragma once
 
 #include <array>
@@ -57,6 +62,9 @@ class RouteTable {
   // `path`: from CheckPath; the match holds views into it. Does not allocate but within RE2, whose
   // cache of states all threads with the same table share (made for each thread, none waits).
   std::optional<RouteMatch> Find(std::string_view path) const;
+  // Whether those who drop parameters find the same route as `found`, or none as well. False (400):
+  // nobody knows whose path it is. Allocates only for paths that have some.
+  bool IsSameWithoutParameters(std::string_view path, const std::optional<RouteMatch>& found) const;
 
   // The path for the upstream: of the route's `rewrite` if it has one, else `path`. In `path` or in
   // `out`. Nothing: what the rewrite made of it is no path that a client may send either
