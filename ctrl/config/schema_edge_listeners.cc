@@ -277,7 +277,8 @@ std::vector<Key> ServeKeys() {
        .max = kMaxTunnelIdle,
        .default_text = "10m",
        .doc = "With forward, or rules: a forwarded connection on which nothing was sent either way "
-              "for this long is closed.",
+              "for this long is closed; after 10 minutes at the latest if one side has ended its "
+              "direction.",
        .set = [](Config& c, const Value& v) { LastEdgeListener(c).idle_timeout = Seconds(v); }},
       {.path = "edge.listeners[].request_timeout",
        .type = Type::kDuration,

@@ -172,7 +172,8 @@ std::vector<Key> ProxyKeys() {
        .max = kMaxTunnelIdle,
        .default_text = "10m",
        .doc = "With servers_by_id, or upstream and websocket: a WebSocket on which nothing was "
-              "sent either way for this long is closed.",
+              "sent either way for this long is closed; after 10 minutes at the latest if one side "
+              "has ended its direction.",
        .set =
            [](Config& c, const Value& v) {
              if (auto* proxy = ActionOf<ProxyAction>(c)) proxy->tunnel_idle_timeout = Seconds(v);

@@ -3,12 +3,13 @@
 import socket
 import ssl
 import struct
+import threading
 from contextlib import suppress
 
 import pytest
 from edge_lab import run
 from origin import ok
-from wire import SECONDS, get, wait_for
+from wire import PATIENCE, SECONDS, get, wait_for
 
 
 def tell(name):
@@ -63,6 +64,24 @@ def test_resets_go_through(edge, origin, client_tls, listener):
         client.send(b"z")
         with pytest.raises((ConnectionResetError, ssl.SSLError)):
             client.rest()
+
+
+def test_a_reset_behind_an_end(edge, origin):
+    """Nobody reads from the client any more, and the server is silent: it is noticed all the same."""
+    over = threading.Event()
+
+    def script(connection):
+        connection.drain()
+        assert over.wait(10 * PATIENCE)
+    origin.script = script
+    with edge.client("tcp", source="127.0.9.4") as client:
+        client.end()
+        wait_for("the connection", lambda: origin.connections)
+        origin.wait_ended()
+        client.reset()
+        end = edge.wait_access("client=127.0.9.4:", 2)[1]
+    over.set()
+    assert "event=tunnel_end" in end and "client's connection failed" in end
 
 
 def test_nobody_there(edge):

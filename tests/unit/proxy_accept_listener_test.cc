@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ctrl/proxy/net/socket_options.h"
 #include "fmt/format.h"
 #include "tests/unit/proxy_accept_scene.h"
 
@@ -34,6 +35,34 @@ TEST_F(ProxyAccept, WithoutRulesNothingIsWaitedFor) {
   EXPECT_EQ(state->counters.open(), 1u);
   On([&] { taken_.clear(); });
   EXPECT_EQ(state->counters.open(), 0u);
+}
+
+TEST_F(ProxyAccept, PeersThatHaveVanishedAreFoundOut) {
+  Apply();
+  const Client client = Connect();
+  AcceptedConnection* taken = Taken();
+  ASSERT_NE(taken, nullptr);
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    EXPECT_EQ(getsockopt(taken->stream->fd(), level, name, &value, &size), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), kKeepaliveIdleSeconds);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), kKeepaliveIntervalSeconds);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), kKeepaliveProbes);
+}
+
+TEST_F(ProxyAccept, UrgentBytesAreBytes) {
+  Apply();
+  const Client client = Connect();
+  AcceptedConnection* taken = Taken();
+  ASSERT_NE(taken, nullptr);
+  client.Send("ab");
+  client.SendUrgent('c');
+  client.Send("de");
+  EXPECT_EQ(ReadFrom(taken, 5), "abcde");
 }
 
 TEST_F(ProxyAccept, AccessAndLimitsOfAListener) {

@@ -49,6 +49,7 @@ class Client {
   void Send(const std::string& bytes) const {
     EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), std::ssize(bytes));
   }
+  void SendUrgent(char byte) const { EXPECT_EQ(send(fd_, &byte, 1, MSG_OOB), 1); }
   void SendByteByByte(const std::string& bytes) const {
     for (const char byte : bytes) Send({byte});
   }

@@ -7,10 +7,16 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "ctrl/proxy/net/connect.h"
 #include "ctrl/proxy/net/loop.h"
 #include "ctrl/proxy/net/pipe.h"
 #include "ctrl/proxy/net/socket_address.h"
+#include "ctrl/proxy/net/socket_options.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "tests/support/tcp_pair.h"
 
@@ -150,6 +156,32 @@ TEST(ProxyTcpStream, TellsOfBytesAndOfTheEnd) {
   EXPECT_EQ(std::string(back, text.size()), text);
   EXPECT_EQ(read(client, back, 1), 0);
   close(client);
+}
+
+TEST(ProxyConnect, ServersThatHaveVanishedAreFoundOut) {
+  auto loop = NewLoop();
+  const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(listen(listening, 1), 0);  // at a port of the kernel's choice
+  const SocketAddress to(*config::Address::Parse("127.0.0.1"), LocalAddressOf(listening).port());
+  std::unique_ptr<TcpStream> stream;
+  Connect attempt(*loop, to, 10s, [&](std::unique_ptr<TcpStream> connected, int error) {
+    EXPECT_EQ(error, 0);
+    stream = std::move(connected);
+    loop->Stop();
+  });
+  loop->Post([&] { attempt.Start(); });
+  loop->Run();
+  close(listening);
+  ASSERT_NE(stream, nullptr);
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    EXPECT_EQ(getsockopt(stream->fd(), level, name, &value, &size), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), kKeepaliveIdleSeconds);
+  EXPECT_EQ(option(SOL_SOCKET, SO_OOBINLINE), 1);
 }
 
 // Who always has more to do shares the loop with others, and what it buries dies meanwhile.

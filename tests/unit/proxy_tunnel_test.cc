@@ -28,7 +28,7 @@ class ProxyTunnel : public testing::Test {
   }
 
   void Start(std::chrono::milliseconds idle = 1h, const std::string& to_server = "",
-             const std::string& to_client = "") {
+             const std::string& to_client = "", std::chrono::milliseconds half_closed = 1h) {
     loop_ = *Loop::Create();
     auto [client, near_client] = test::TcpPair();
     auto [server, near_server] = test::TcpPair();
@@ -41,7 +41,8 @@ class ProxyTunnel : public testing::Test {
         [this](TunnelEnd end) {
           loop_->Bury(std::move(tunnel_));
           ended_.set_value(end);
-        });
+        },
+        half_closed);
     loop_->Post(
         [this, to_server, to_client] { tunnel_->Start(Bytes(to_server), Bytes(to_client)); });
     thread_ = std::thread([this] { loop_->Run(); });
@@ -72,11 +73,17 @@ class ProxyTunnel : public testing::Test {
     for (char& c : text) c = static_cast<char>(random());
     return text;
   }
-  TunnelEnd End() { return ended_.get_future().get(); }
+  // As it was; a tunnel that does not end fails the test.
+  TunnelEnd End() {
+    if (ended_future_.wait_for(10s) == std::future_status::ready) return ended_future_.get();
+    ADD_FAILURE() << "the tunnel is still there";
+    return TunnelEnd::kClosed;
+  }
 
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Tunnel> tunnel_;
   std::promise<TunnelEnd> ended_;
+  std::future<TunnelEnd> ended_future_ = ended_.get_future();
   std::thread thread_;
   int client_ = -1, server_ = -1;
 };
@@ -169,6 +176,31 @@ TEST_F(ProxyTunnel, AResetIsPassedOn) {
   ReceiveAll(server_, error);
   EXPECT_EQ(error, ECONNRESET);
   EXPECT_EQ(End(), TunnelEnd::kClientError);
+}
+
+// Nothing is read from it any more, and there is nothing to write.
+TEST_F(ProxyTunnel, AResetBehindAnEndIsNoticed) {
+  Start();
+  shutdown(client_, SHUT_WR);
+  int error = 0;
+  EXPECT_EQ(ReceiveAll(server_, error), "");
+  const linger now{1, 0};
+  setsockopt(client_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  close(client_);
+  client_ = -1;
+  EXPECT_EQ(End(), TunnelEnd::kClientError);
+}
+
+TEST_F(ProxyTunnel, HalfClosedOnesAreClosedSooner) {
+  Start(1h, "", "", 20ms);
+  Send(client_, "x");
+  char byte;
+  EXPECT_EQ(recv(server_, &byte, 1, 0), 1);
+  EXPECT_EQ(ended_future_.wait_for(100ms), std::future_status::timeout);
+  shutdown(server_, SHUT_WR);
+  int error = 0;
+  EXPECT_EQ(ReceiveAll(client_, error), "");
+  EXPECT_EQ(End(), TunnelEnd::kIdle);
 }
 
 TEST_F(ProxyTunnel, IdleOnesAreClosed) {

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "ctrl/proxy/net/socket_address.h"
+#include "ctrl/proxy/net/socket_options.h"
 #include "fmt/format.h"
 
 namespace bridgehead::proxy {
@@ -33,10 +34,8 @@ absl::StatusOr<ListeningSocket> ListeningSocket::Open(const config::Endpoint& li
   const int fd = socket(address.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Failed(listen, "open a socket for");
   ListeningSocket listening(fd);
-  // Accepted sockets have TCP_NODELAY from it: a system call less for each.
   if (!Set(fd, SOL_SOCKET, SO_REUSEADDR, 1) || !Set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
-      !Set(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-      (!address.is_v4() && !Set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))) {
+      !SetCommonOptions(fd) || (!address.is_v4() && !Set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))) {
     return Failed(listen, "set the options of a socket for");
   }
   if (bind(fd, address.get(), address.size()) != 0) return Failed(listen, "bind");

@@ -21,6 +21,7 @@ class H2TunnelStream final : public Stream {
   IoResult Write(std::span<const iovec> parts) override;
   Io ShutdownWrite() override;
   void Again() override { wake_.Set(std::chrono::milliseconds(0)); }
+  bool HasFailed() override { return on_ == nullptr; }
   void ResetOnClose() override { reset_ = true; }
   const SocketAddress& peer() const override { return peer_; }
   const SocketAddress& local() const override { return local_; }

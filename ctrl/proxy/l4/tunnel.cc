@@ -1,5 +1,6 @@
 #include "ctrl/proxy/l4/tunnel.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -28,11 +29,13 @@ void Tunnel::Rest::Take(size_t count) {
 }
 
 Tunnel::Tunnel(Loop& loop, std::unique_ptr<Stream> client, std::unique_ptr<Stream> server,
-               std::chrono::milliseconds idle_timeout, Done done)
+               std::chrono::milliseconds idle_timeout, Done done,
+               std::chrono::milliseconds half_closed_timeout)
     : loop_(loop),
       client_(std::move(client)),
       server_(std::move(server)),
       idle_timeout_(idle_timeout),
+      half_closed_timeout_(half_closed_timeout),
       done_(std::move(done)),
       up_{client_.get(), server_.get(), {}},
       down_{server_.get(), client_.get(), {}},
@@ -54,7 +57,7 @@ void Tunnel::Start(std::span<const uint8_t> to_server, std::span<const uint8_t> 
   if (!to_client.empty()) down_.rest.Keep(to_client);
   client_->SetHandler(this);
   server_->SetHandler(this);
-  idle_.Set(idle_timeout_);
+  SetIdle();
   OnReady(*client_);
 }
 
@@ -90,7 +93,18 @@ void Tunnel::OnReady(Stream&) {
   if (down == Moved::kFromFailed) return Finish(TunnelEnd::kServerError);
   if (down == Moved::kToFailed) return Finish(TunnelEnd::kClientError);
   if (up_.shut && down_.shut) return Finish(TunnelEnd::kBoth);
-  if (up == Moved::kSome || down == Moved::kSome) idle_.Set(idle_timeout_);
+  // Nobody reads any more from a side that has ended, and there may be nothing to write.
+  if (up_.ended && !down_.shut && client_->HasFailed()) return Finish(TunnelEnd::kClientError);
+  if (down_.ended && !up_.shut && server_->HasFailed()) return Finish(TunnelEnd::kServerError);
+  const bool half_closed = up_.ended || down_.ended;
+  if (up == Moved::kSome || down == Moved::kSome || half_closed != half_closed_) {
+    half_closed_ = half_closed;
+    SetIdle();
+  }
+}
+
+void Tunnel::SetIdle() {
+  idle_.Set(half_closed_ ? std::min(idle_timeout_, half_closed_timeout_) : idle_timeout_);
 }
 
 Tunnel::Moved Tunnel::Move(Direction& direction) {

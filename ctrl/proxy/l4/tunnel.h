@@ -32,9 +32,13 @@ class Tunnel final : public Stream::Handler {
  public:
   // Called once; may destroy the tunnel by Loop::Bury.
   using Done = std::function<void(TunnelEnd end)>;
+  // The idle timeout is no longer than this once one side has ended its direction: there may be
+  // nobody left at it.
+  static constexpr std::chrono::minutes kHalfClosedTimeout{10};
 
   Tunnel(Loop& loop, std::unique_ptr<Stream> client, std::unique_ptr<Stream> server,
-         std::chrono::milliseconds idle_timeout, Done done);
+         std::chrono::milliseconds idle_timeout, Done done,
+         std::chrono::milliseconds half_closed_timeout = kHalfClosedTimeout);
   ~Tunnel();
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
@@ -90,14 +94,16 @@ class Tunnel final : public Stream::Handler {
   Io MoveOnce(Direction& direction, bool& from_failed);
   // The same, between two sockets.
   Io SpliceOnce(Direction& direction, Pipe& pipe, bool& from_failed);
+  void SetIdle();
   void Finish(TunnelEnd end);
 
   Loop& loop_;
   const std::unique_ptr<Stream> client_, server_;
-  const std::chrono::milliseconds idle_timeout_;
+  const std::chrono::milliseconds idle_timeout_, half_closed_timeout_;
   const Done done_;
   Direction up_, down_;
   Timer idle_;
+  bool half_closed_ = false;  // as the idle timeout knows it
   bool finished_ = false;
 };
 

@@ -3,8 +3,9 @@
 #include <cerrno>
 #include <utility>
 
-#include <netinet/tcp.h>
 #include <sys/socket.h>
+
+#include "ctrl/proxy/net/socket_options.h"
 
 namespace bridgehead::proxy {
 
@@ -16,8 +17,7 @@ Connect::Connect(Loop& loop, const SocketAddress& to, std::chrono::milliseconds 
 void Connect::Start() {
   const int fd = socket(to_.get()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Finish(errno);
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  SetCommonOptions(fd);
   const int result = connect(fd, to_.get(), to_.size());
   const int error = result == 0 ? 0 : errno;
   stream_ =

@@ -56,6 +56,8 @@ class Stream {
   virtual Io ShutdownWrite() = 0;
   // Calls the handler in the next turn of the loop.
   virtual void Again() = 0;
+  // Whether the connection is dead: for who does not read any more, and would not notice.
+  virtual bool HasFailed() { return false; }
   // The next close resets the connection, so that the peer does not take what it got for whole.
   virtual void ResetOnClose() = 0;
 

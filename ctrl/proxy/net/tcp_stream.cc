@@ -117,6 +117,14 @@ void TcpStream::Again() {
   loop_.Again(fd_);
 }
 
+bool TcpStream::HasFailed() {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) errno_ = error;
+  return errno_ != 0;
+}
+
 void TcpStream::ResetOnClose() {
   const linger now{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));

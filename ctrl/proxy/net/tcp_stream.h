@@ -21,6 +21,7 @@ class TcpStream final : public Stream, private Watcher {
   IoResult Write(std::span<const iovec> parts) override { return Send(parts, false); }
   Io ShutdownWrite() override;
   void Again() override;
+  bool HasFailed() override;
   void ResetOnClose() override;
   const SocketAddress& peer() const override { return peer_; }
   const SocketAddress& local() const override { return local_; }
