@@ -66,6 +66,17 @@ def test_resets_go_through(edge, origin, client_tls, listener):
             client.rest()
 
 
+def test_a_server_that_ends_without_close_notify(edge, origins):
+    """Many do. What it has sent is delivered, whether the client is slow or not."""
+    size = 4_000_000
+    # Its close() says nothing in TLS.
+    origins["tls"].script = lambda connection: connection.send(b"x" * size)
+    with edge.client("tcp-to-tls", receive_buffer=20000) as client:
+        assert len(client.rest()) == size
+    end = edge.wait_access('event=tunnel_end listener="tcp-to-tls"')[0]
+    assert f"bytes_out={size} " in end and "error=-" in end
+
+
 def test_a_reset_behind_an_end(edge, origin):
     """Nobody reads from the client any more, and the server is silent: it is noticed all the same."""
     over = threading.Event()

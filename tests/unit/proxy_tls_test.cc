@@ -51,6 +51,8 @@ class Pair {
   }
   bool good() const { return good_; }
   TlsStream& server() { return *server_; }
+  // Without a word of TLS.
+  void CloseServer() { server_.reset(); }
   TlsStream& client() { return *client_; }
   // The first name of the server's certificate, as the client has got it.
   std::string Subject() {
@@ -125,6 +127,25 @@ class ProxyTls : public testing::Test {
   std::unique_ptr<Loop> loop_;
   std::string directory_;
 };
+
+TEST_F(ProxyTls, AnEndWithoutCloseNotifyIsAnErrorUnlessPlainOnesAreTaken) {
+  auto server = Server({Make("a", {"a.example"})});
+  for (const bool plain : {false, true}) {
+    Pair pair(*loop_, server->NewConnection(), Client("a.example"));
+    ASSERT_TRUE(pair.good());
+    if (plain) pair.client().TakePlainEnd();
+    const iovec part{const_cast<char*>("last"), 4};
+    EXPECT_EQ(pair.server().Write({&part, 1}).bytes, 4u);
+    pair.CloseServer();
+    uint8_t bytes[16];
+    IoResult got;
+    while ((got = pair.client().Read(bytes)).io == Io::kAgain) Turn(*loop_);
+    EXPECT_EQ(got.bytes, 4u);
+    while ((got = pair.client().Read(bytes)).io == Io::kAgain) Turn(*loop_);
+    EXPECT_EQ(got.io, plain ? Io::kEnd : Io::kError);
+    EXPECT_EQ(pair.client().Read(bytes).io, plain ? Io::kEnd : Io::kError);
+  }
+}
 
 TEST_F(ProxyTls, BytesPassAndEnd) {
   auto server = Server({Make("a", {"a.example"})});

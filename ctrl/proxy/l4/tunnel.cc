@@ -55,8 +55,12 @@ Tunnel::~Tunnel() {
 void Tunnel::Start(std::span<const uint8_t> to_server, std::span<const uint8_t> to_client) {
   if (!to_server.empty()) up_.rest.Keep(to_server);
   if (!to_client.empty()) down_.rest.Keep(to_client);
-  client_->SetHandler(this);
-  server_->SetHandler(this);
+  for (Stream* stream : {client_.get(), server_.get()}) {
+    stream->SetHandler(this);
+    // What runs in a tunnel has its own ends: not to deliver what was sent before one that TLS did
+    // not announce would help nobody, and many servers never announce theirs.
+    stream->TakePlainEnd();
+  }
   SetIdle();
   OnReady(*client_);
 }
@@ -117,8 +121,10 @@ Tunnel::Moved Tunnel::Move(Direction& direction) {
     if (direction.ended) {
       if (direction.shut) return moved();
       const Io shut = direction.to->ShutdownWrite();
-      if (shut == Io::kError) return Moved::kToFailed;
-      direction.shut = shut == Io::kOk;
+      // Who has ended its own direction may be gone altogether, and need not be told.
+      const bool gone = (&direction == &up_ ? down_ : up_).ended;
+      if (shut == Io::kError && !gone) return Moved::kToFailed;
+      direction.shut = shut != Io::kAgain;
       return moved();
     }
     bool from_failed = false;

@@ -56,6 +56,9 @@ class Stream {
   virtual Io ShutdownWrite() = 0;
   // Calls the handler in the next turn of the loop.
   virtual void Again() = 0;
+  // From now on an end of the connection is the peer's end in good order, whether TLS says so
+  // (close_notify) or not: for protocols that know themselves what is whole.
+  virtual void TakePlainEnd() {}
   // Whether the connection is dead: for who does not read any more, and would not notice.
   virtual bool HasFailed() { return false; }
   // The next close resets the connection, so that the peer does not take what it got for whole.

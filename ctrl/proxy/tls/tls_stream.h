@@ -29,6 +29,7 @@ class TlsStream final : public Stream, private Stream::Handler {
   IoResult Write(std::span<const iovec> parts) override;
   Io ShutdownWrite() override;
   void Again() override { tcp_->Again(); }
+  void TakePlainEnd() override { SSL_set_options(ssl_.get(), SSL_OP_IGNORE_UNEXPECTED_EOF); }
   bool HasFailed() override { return tcp_->HasFailed(); }
   void ResetOnClose() override { tcp_->ResetOnClose(); }
   const SocketAddress& peer() const override { return tcp_->peer(); }
