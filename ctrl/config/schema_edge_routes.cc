@@ -274,7 +274,8 @@ std::vector<Key> AccessKeys() {
                  const Value& v) { LastRoute(c).access.deny.push_back(std::get<Prefix>(v)); }},
       {.path = "edge.hosts[].routes[].basic_auth",
        .default_note = "none",
-       .doc = "Only users with a name and password. Others are answered with 401.",
+       .doc = "Only users with a name and password. Others are answered with 401; with 429 while "
+              "8 passwords of the same source (an IPv4 address or an IPv6 /64) are being checked.",
        .source = "RFC 7617",
        .set = [](Config& c, const Value&) { LastRoute(c).basic_auth.emplace(); }},
       {.path = "edge.hosts[].routes[].basic_auth.realm",

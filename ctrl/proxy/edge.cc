@@ -9,9 +9,6 @@
 namespace bridgehead::proxy {
 namespace {
 
-// For passwords and token files: a hash takes tenths of a second on purpose.
-constexpr size_t kCheckThreads = 2;
-constexpr size_t kMaxWaitingChecks = 256;
 constexpr std::chrono::milliseconds kDrainStep{100};
 
 size_t DivideUp(size_t what, size_t by) {
@@ -22,7 +19,7 @@ size_t DivideUp(size_t what, size_t by) {
 
 Edge::~Edge() {
   // What its tasks have found out is told to the workers' loops.
-  if (pool_) pool_->End();
+  if (pools_) pools_->End();
 }
 
 std::set<config::Endpoint> Edge::AddressesOf(const Snapshot* snapshot) {
@@ -39,11 +36,9 @@ absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& w
   auto snapshot = Snapshot::Build(next, lasting_);
   if (!snapshot.ok()) return snapshot.status();
   Prepared prepared{*std::move(snapshot), NextSeats(seats_, next.cores), {}, {}};
-  if (!pool_ && !next.cores.empty()) {
-    pool_ = std::make_unique<WorkerPool>(kCheckThreads, kMaxWaitingChecks);
-  }
+  if (!pools_ && !next.cores.empty()) pools_ = std::make_unique<CheckPools>();
   for (size_t w = workers_.size(); w < prepared.seats.size(); ++w) {
-    auto worker = Worker::Start(*prepared.seats[w], *pool_);
+    auto worker = Worker::Start(*prepared.seats[w], *pools_);
     if (!worker.ok()) return worker.status();
     prepared.workers.push_back(*std::move(worker));
   }
@@ -71,7 +66,7 @@ void Edge::Commit() {
     counted_.push_back(&worker->counters());
     workers_.push_back(std::move(worker));
   }
-  checks_->Configure(*current_);
+  server_checks_->Configure(*current_);
   TellServerStates();
   const std::vector<uint32_t>& cores = current_->edge().cores;
   for (size_t w = 0; w < workers_.size(); ++w) {
@@ -137,13 +132,13 @@ EdgeTotals Edge::Totals() const {
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(counted_mutex_);
   for (const EdgeCounters* counters : counted_) counters->AddTo(totals, now);
-  checks_->AddTo(totals);
+  server_checks_->AddTo(totals);
   return totals;
 }
 
 absl::Status Edge::Serve(event_base* base, const std::string& drain_file) {
   drains_ = std::make_unique<ServerDrains>(drain_file);
-  checks_ = std::make_unique<ServerChecks>(base, [this] { TellServerStates(); });
+  server_checks_ = std::make_unique<ServerChecks>(base, [this] { TellServerStates(); });
   auto surveys = Surveys::Create(base);
   if (!surveys.ok()) return surveys.status();
   surveys_ = *std::move(surveys);
@@ -152,7 +147,7 @@ absl::Status Edge::Serve(event_base* base, const std::string& drain_file) {
 
 void Edge::TellServerStates() {
   const auto states =
-      std::make_shared<const ServerStates>(ServerStates{drains_->names(), checks_->down()});
+      std::make_shared<const ServerStates>(ServerStates{drains_->names(), server_checks_->down()});
   for (const auto& worker : workers_) {
     worker->Run([states](Worker& w) { w.SetServerStates(states); });
   }

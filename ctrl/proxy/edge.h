@@ -78,9 +78,9 @@ class Edge {
 
   Lasting lasting_;
   std::unique_ptr<ServerDrains> drains_;
-  std::unique_ptr<ServerChecks> checks_;
-  std::unique_ptr<WorkerPool> pool_;  // outlives the workers
-  std::unique_ptr<Surveys> surveys_;  // likewise
+  std::unique_ptr<ServerChecks> server_checks_;
+  std::unique_ptr<CheckPools> pools_;  // outlives the workers
+  std::unique_ptr<Surveys> surveys_;   // likewise
   Workers workers_;
   Seats seats_;  // of workers_
   mutable std::mutex counted_mutex_;

@@ -14,18 +14,18 @@
 
 namespace bridgehead::proxy {
 
-absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t core, WorkerPool& pool) {
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t core, CheckPools& checks) {
   auto loop = Loop::Create();
   if (!loop.ok()) return loop.status();
-  std::unique_ptr<Worker> worker(new Worker(*std::move(loop), core, pool));
+  std::unique_ptr<Worker> worker(new Worker(*std::move(loop), core, checks));
   worker->thread_ = std::thread([w = worker.get()] { w->Main(); });
   return worker;
 }
 
-Worker::Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool)
+Worker::Worker(std::unique_ptr<Loop> loop, uint32_t core, CheckPools& checks)
     : loop_(std::move(loop)),
       core_(core),
-      pool_(pool),
+      checks_(checks),
       log_(*loop_),
       refusals_([](const std::string& line) { log::Info("{}", line); }),
       refusals_window_(*loop_, [this] { refusals_.EndWindow(); }),
@@ -97,7 +97,7 @@ void Worker::Use(std::shared_ptr<const Snapshot> snapshot) {
       // A site refers to its snapshot's configuration: whoever has it keeps that too.
       std::shared_ptr<const Site> site(snapshot_, plan->site.get());
       sites_[listener.listen] =
-          std::make_shared<LoopSite>(std::move(site), pool_, post, counters_, rates_);
+          std::make_shared<LoopSite>(std::move(site), checks_, post, counters_, rates_);
     }
   }
   MakeGroups();

@@ -34,8 +34,8 @@ struct SourceUse {
 
 class Worker final : private ListenerSet::Taker, private Arrival::Owner {
  public:
-  // Starts the thread, on core `core`. `pool` must outlive it. Error: no event loop can be made.
-  static absl::StatusOr<std::unique_ptr<Worker>> Start(uint32_t core, WorkerPool& pool);
+  // Starts the thread, on core `core`. `checks` must outlive it. Error: no event loop can be made.
+  static absl::StatusOr<std::unique_ptr<Worker>> Start(uint32_t core, CheckPools& checks);
   // Closes what is still open.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -70,7 +70,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
   void SetServerStates(std::shared_ptr<const ServerStates> states);
 
  private:
-  Worker(std::unique_ptr<Loop> loop, uint32_t core, WorkerPool& pool);
+  Worker(std::unique_ptr<Loop> loop, uint32_t core, CheckPools& checks);
   void Main();
   void Stay(const std::vector<uint32_t>& cores) const;
   void Use(std::shared_ptr<const Snapshot> snapshot);
@@ -106,7 +106,7 @@ class Worker final : private ListenerSet::Taker, private Arrival::Owner {
 
   const std::unique_ptr<Loop> loop_;
   const uint32_t core_;
-  WorkerPool& pool_;
+  CheckPools& checks_;
   EdgeCounters counters_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::map<config::Endpoint, std::shared_ptr<LoopSite>> sites_;

@@ -2,6 +2,7 @@
 // back-pressure, WebSockets, how it ends.
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <string>
 #include <thread>
 
@@ -51,6 +52,22 @@ TEST_F(ProxyH2, AnswersManyStreams) {
   Send(Headers(101, Request("HEAD", "/say")));
   EXPECT_EQ(Answer(101).body, "");
   EXPECT_EQ(answers_[101].fields.at("content-length"), "5");
+}
+
+TEST_F(ProxyH2, PasswordsOfASourceThatHasManyCheckedAreNot) {
+  AddRoute("/private", config::RespondAction{200, "let in"});
+  edge_.hosts[0].routes.back().basic_auth.emplace().file = "/dev/null";
+  std::promise<void> go;
+  const auto gate = go.get_future().share();
+  for (size_t i = 0; i < CheckPools::kPasswords.of_source; ++i) {
+    ASSERT_EQ(
+        checks_.passwords.Submit(*config::Address::Parse("127.0.0.1"), [gate] { gate.wait(); }),
+        WorkerPool::Submitted::kYes);
+  }
+  Start();
+  Send(Headers(1, Request("GET", "/private", {{"authorization", "Basic YTpi"}})));
+  EXPECT_EQ(Answer(1).status(), "429");
+  go.set_value();
 }
 
 TEST_F(ProxyH2, PassesARequestWithItsBodyOn) {

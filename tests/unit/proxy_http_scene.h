@@ -32,7 +32,7 @@ using namespace proxy;
 
 class HttpScene : public testing::Test, protected Arrival::Owner {
  protected:
-  HttpScene() : pool_(1, 10), loop_(*Loop::Create()), rates_(16) {
+  HttpScene() : loop_(*Loop::Create()), rates_(16) {
     edge_.upstreams.resize(1);
     edge_.hosts.resize(1);
     listener_ = std::make_shared<config::EdgeListener>();
@@ -82,7 +82,7 @@ class HttpScene : public testing::Test, protected Arrival::Owner {
     auto site = Site::Build(edge_, *listener_, logs);
     EXPECT_TRUE(site.ok()) << site.status();
     site_ = std::make_shared<LoopSite>(
-        *site, pool_, [this](std::function<void()> task) { loop_->Post(std::move(task)); },
+        *site, checks_, [this](std::function<void()> task) { loop_->Post(std::move(task)); },
         counters_, rates_);
     group_ = std::make_shared<Group>(*loop_, edge_.upstreams[0], nullptr,
                                      Balancer::Counters{counters_.Server("origin", "server")});
@@ -192,6 +192,7 @@ class HttpScene : public testing::Test, protected Arrival::Owner {
     edge_.hosts[0].routes.push_back(std::move(route));
   }
 
+  CheckPools checks_;
   config::Edge edge_;
   std::shared_ptr<config::EdgeListener> listener_;
   int client_ = -1, upstream_ = -1, upstream_listener_ = -1;
@@ -275,7 +276,6 @@ class HttpScene : public testing::Test, protected Arrival::Owner {
   }
 
   EdgeCounters counters_;
-  WorkerPool pool_;
   std::unique_ptr<Loop> loop_;
   RateTable rates_;
   std::shared_ptr<LoopSite> site_;

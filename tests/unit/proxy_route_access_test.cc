@@ -29,6 +29,11 @@ using Answer = DeferredCheck::Answer;
 
 const DeferredCheck::Time kStart{1000s};
 
+config::Address SourceOf(size_t number) {
+  return *config::Address::Parse("192.0.2." + std::to_string(number));
+}
+const config::Address kSource = SourceOf(255);
+
 // Stands in for the edge's loop: what is posted runs when the test waits for it.
 class ProxyDeferred : public ::testing::Test {
  protected:
@@ -61,7 +66,7 @@ class ProxyDeferred : public ::testing::Test {
 };
 
 TEST_F(ProxyDeferred, AYesIsRememberedForAWhileANoIsNot) {
-  WorkerPool pool(1, 8);
+  WorkerPool pool(1, {8, 8});
   DeferredCheck check(pool, post(), 5s);
   std::atomic<int> asked = 0;
   const auto question = [&asked](bool yes) {
@@ -70,13 +75,13 @@ TEST_F(ProxyDeferred, AYesIsRememberedForAWhileANoIsNot) {
       return yes;
     };
   };
-  EXPECT_EQ(check.Ask("good", kStart, question(true), done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("good", kSource, kStart, question(true), done()), Answer::kLater);
   RunUntil(1);
-  EXPECT_EQ(check.Ask("good", kStart + 4999ms, question(false), done()), Answer::kYes);
+  EXPECT_EQ(check.Ask("good", kSource, kStart + 4999ms, question(false), done()), Answer::kYes);
   EXPECT_EQ(asked, 1);
-  EXPECT_EQ(check.Ask("good", kStart + 5s, question(false), done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("good", kSource, kStart + 5s, question(false), done()), Answer::kLater);
   RunUntil(2);
-  EXPECT_EQ(check.Ask("good", kStart + 5s, question(false), done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("good", kSource, kStart + 5s, question(false), done()), Answer::kLater);
   RunUntil(3);
   EXPECT_THAT(answers_, ElementsAre(true, false, false));
   EXPECT_EQ(asked, 3);
@@ -84,7 +89,7 @@ TEST_F(ProxyDeferred, AYesIsRememberedForAWhileANoIsNot) {
 
 TEST_F(ProxyDeferred, EqualQuestionsWaitForOneAnswer) {
   std::promise<void> go;
-  WorkerPool pool(1, 8);
+  WorkerPool pool(1, {8, 8});
   DeferredCheck check(pool, post(), 5s);
   std::atomic<int> asked = 0;
   const auto question = [&asked, gate = go.get_future().share()] {
@@ -92,7 +97,9 @@ TEST_F(ProxyDeferred, EqualQuestionsWaitForOneAnswer) {
     ++asked;
     return true;
   };
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(check.Ask("x", kStart, question, done()), Answer::kLater);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(check.Ask("x", kSource, kStart, question, done()), Answer::kLater);
+  }
   go.set_value();
   RunUntil(20);
   EXPECT_EQ(asked, 1);
@@ -100,11 +107,11 @@ TEST_F(ProxyDeferred, EqualQuestionsWaitForOneAnswer) {
 
 TEST_F(ProxyDeferred, WhatIsTooMuchIsSaidSo) {
   std::promise<void> go, begun;
-  WorkerPool pool(1, 2);
+  WorkerPool pool(1, {2, 8});
   DeferredCheck check(pool, post(), 5s);
   const auto gate = go.get_future().share();
   EXPECT_EQ(check.Ask(
-                "first", kStart,
+                "first", kSource, kStart,
                 [&begun, gate] {
                   begun.set_value();
                   gate.wait();
@@ -114,38 +121,91 @@ TEST_F(ProxyDeferred, WhatIsTooMuchIsSaidSo) {
             Answer::kLater);
   begun.get_future().wait();
   const auto yes = [] { return true; };
-  EXPECT_EQ(check.Ask("a", kStart, yes, done()), Answer::kLater);
-  EXPECT_EQ(check.Ask("b", kStart, yes, done()), Answer::kLater);
-  EXPECT_EQ(check.Ask("c", kStart, yes, done()), Answer::kBusy) << "two wait already";
+  EXPECT_EQ(check.Ask("a", kSource, kStart, yes, done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("b", kSource, kStart, yes, done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("c", kSource, kStart, yes, done()), Answer::kBusy) << "two wait already";
   for (size_t i = 3; i < kMaxWaitingRequests; ++i) {
-    ASSERT_EQ(check.Ask("a", kStart, yes, done()), Answer::kLater);
+    ASSERT_EQ(check.Ask("a", SourceOf(i / 100), kStart, yes, done()), Answer::kLater);
   }
-  EXPECT_EQ(check.Ask("a", kStart, yes, done()), Answer::kBusy);
+  EXPECT_EQ(check.Ask("a", kSource, kStart, yes, done()), Answer::kBusy);
   go.set_value();
   RunUntil(kMaxWaitingRequests);
-  EXPECT_EQ(check.Ask("c", kStart, yes, done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("c", kSource, kStart, yes, done()), Answer::kLater);
   RunUntil(kMaxWaitingRequests + 1);
 }
 
+TEST_F(ProxyDeferred, OneSourceIsNotInOthersWay) {
+  std::promise<void> go;
+  WorkerPool pool(1, {100, 3});
+  DeferredCheck check(pool, post(), 5s), other_check(pool, post(), 5s);
+  const auto wait = [gate = go.get_future().share()] {
+    gate.wait();
+    return true;
+  };
+  const auto v6 = [](const char* text) { return *config::Address::Parse(text); };
+  for (const char* secret : {"a", "b", "c"}) {
+    EXPECT_EQ(check.Ask(secret, kSource, kStart, wait, done()), Answer::kLater);
+    EXPECT_EQ(check.Ask(secret, v6("2001:db8::1"), kStart, wait, done()), Answer::kLater);
+  }
+  EXPECT_EQ(check.Ask("d", kSource, kStart, wait, done()), Answer::kBusyOfSource);
+  EXPECT_EQ(other_check.Ask("d", kSource, kStart, wait, done()), Answer::kBusyOfSource)
+      << "another route or worker";
+  EXPECT_EQ(check.Ask("a", kSource, kStart, wait, done()), Answer::kLater) << "is asked already";
+  for (const char* secret : {"e", "f", "g"}) {
+    EXPECT_EQ(check.Ask(secret, v6("2001:db8::2"), kStart, wait, done()), Answer::kLater);
+  }
+  EXPECT_EQ(check.Ask("h", v6("2001:db8::ffff:1"), kStart, wait, done()), Answer::kBusyOfSource);
+  EXPECT_EQ(check.Ask("h", v6("2001:db8:0:1::1"), kStart, wait, done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("d", SourceOf(1), kStart, wait, done()), Answer::kLater);
+  go.set_value();
+  RunUntil(12);
+  // The last one's end comes a moment after its answer.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(check.Ask(std::to_string(i), SourceOf(2), kStart, wait, done()), Answer::kLater);
+  }
+  RunUntil(15);
+  EXPECT_EQ(check.Ask("i", kSource, kStart, wait, done()), Answer::kLater) << "none waits any more";
+  RunUntil(16);
+}
+
+TEST_F(ProxyDeferred, OneSourceHasAShareOfTheRequestsThatWait) {
+  std::promise<void> go;
+  WorkerPool pool(1, {8, 8});
+  DeferredCheck check(pool, post(), 5s);
+  const auto wait = [gate = go.get_future().share()] {
+    gate.wait();
+    return false;
+  };
+  for (size_t i = 0; i < kMaxWaitingRequestsOfSource; ++i) {
+    ASSERT_EQ(check.Ask("x", kSource, kStart, wait, done()), Answer::kLater);
+  }
+  EXPECT_EQ(check.Ask("x", kSource, kStart, wait, done()), Answer::kBusyOfSource);
+  EXPECT_EQ(check.Ask("x", SourceOf(1), kStart, wait, done()), Answer::kLater);
+  go.set_value();
+  RunUntil(kMaxWaitingRequestsOfSource + 1);
+  EXPECT_EQ(check.Ask("x", kSource, kStart, wait, done()), Answer::kLater);
+  RunUntil(kMaxWaitingRequestsOfSource + 2);
+}
+
 TEST_F(ProxyDeferred, TheOldestIsForgottenFirst) {
-  WorkerPool pool(1, 8);
+  WorkerPool pool(1, {8, 8});
   DeferredCheck check(pool, post(), 1h);
   for (size_t i = 0; i <= kMaxRemembered; ++i) {
     ASSERT_EQ(check.Ask(
-                  std::to_string(i), kStart, [] { return true; }, done()),
+                  std::to_string(i), kSource, kStart, [] { return true; }, done()),
               Answer::kLater);
     RunUntil(i + 1);
   }
   const auto no = [] { return false; };
-  EXPECT_EQ(check.Ask("1", kStart, no, done()), Answer::kYes);
-  EXPECT_EQ(check.Ask("0", kStart, no, done()), Answer::kLater);
+  EXPECT_EQ(check.Ask("1", kSource, kStart, no, done()), Answer::kYes);
+  EXPECT_EQ(check.Ask("0", kSource, kStart, no, done()), Answer::kLater);
   RunUntil(kMaxRemembered + 2);
 }
 
 TEST_F(ProxyDeferred, WhoeverIsGoneIsNotTold) {
   std::promise<void> begun, go;
   {
-    WorkerPool pool(1, 8);
+    WorkerPool pool(1, {8, 8});
     {
       DeferredCheck check(pool, post(), 5s);
       const auto question = [&begun, gate = go.get_future().share()] {
@@ -153,7 +213,7 @@ TEST_F(ProxyDeferred, WhoeverIsGoneIsNotTold) {
         gate.wait();
         return true;
       };
-      EXPECT_EQ(check.Ask("x", kStart, question, done()), Answer::kLater);
+      EXPECT_EQ(check.Ask("x", kSource, kStart, question, done()), Answer::kLater);
     }
     begun.get_future().wait();  // or the pool would end without
     go.set_value();
@@ -218,16 +278,16 @@ TEST_F(ProxyToken, OnlyRegularFilesOfTheFolder) {
 }
 
 TEST_F(ProxyToken, ARemovedFileIsNoticedSoon) {
-  WorkerPool pool(1, 8);
+  WorkerPool pool(1, {8, 8});
   CookieTokenCheck check({.cookie = "token", .folder = folder_}, pool, post());
-  EXPECT_EQ(check.Check("../outside-token", kStart, done()), Answer::kNo);
-  EXPECT_EQ(check.Check("none-token", kStart, done()), Answer::kLater);
+  EXPECT_EQ(check.Check("../outside-token", kSource, kStart, done()), Answer::kNo);
+  EXPECT_EQ(check.Check("none-token", kSource, kStart, done()), Answer::kLater);
   RunUntil(1);
-  EXPECT_EQ(check.Check("good-token", kStart, done()), Answer::kLater);
+  EXPECT_EQ(check.Check("good-token", kSource, kStart, done()), Answer::kLater);
   RunUntil(2);
   std::filesystem::remove(folder_ / "good-token");
-  EXPECT_EQ(check.Check("good-token", kStart + kTokenGoodFor - 1ms, done()), Answer::kYes);
-  EXPECT_EQ(check.Check("good-token", kStart + kTokenGoodFor, done()), Answer::kLater);
+  EXPECT_EQ(check.Check("good-token", kSource, kStart + kTokenGoodFor - 1ms, done()), Answer::kYes);
+  EXPECT_EQ(check.Check("good-token", kSource, kStart + kTokenGoodFor, done()), Answer::kLater);
   RunUntil(3);
   EXPECT_THAT(answers_, ElementsAre(false, true, false));
 }
@@ -335,16 +395,16 @@ TEST_F(ProxyToken, APasswordFileIsReadUpToItsLimit) {
 }
 
 TEST_F(ProxyDeferred, BasicAuthenticationHashesOncePerClient) {
-  WorkerPool pool(1, 8);
+  WorkerPool pool(1, {8, 8});
   const auto file = Passwords("a:" + HashOf("x", "$2y$04$abcdefghijklmnopqrstuu"));
   BasicAuthCheck check(file, pool, post());
-  EXPECT_EQ(check.Check({"a", "x"}, kStart, done()), Answer::kLater);
-  EXPECT_EQ(check.Check({"a", "y"}, kStart, done()), Answer::kLater);
-  EXPECT_EQ(check.Check({"b", "x"}, kStart, done()), Answer::kLater);
+  EXPECT_EQ(check.Check({"a", "x"}, kSource, kStart, done()), Answer::kLater);
+  EXPECT_EQ(check.Check({"a", "y"}, kSource, kStart, done()), Answer::kLater);
+  EXPECT_EQ(check.Check({"b", "x"}, kSource, kStart, done()), Answer::kLater);
   RunUntil(3);
   EXPECT_THAT(answers_, ElementsAre(true, false, false));
-  EXPECT_EQ(check.Check({"a", "x"}, kStart + 1min, done()), Answer::kYes);
-  EXPECT_EQ(check.Check({"a", "x"}, kStart + kPasswordGoodFor, done()), Answer::kLater);
+  EXPECT_EQ(check.Check({"a", "x"}, kSource, kStart + 1min, done()), Answer::kYes);
+  EXPECT_EQ(check.Check({"a", "x"}, kSource, kStart + kPasswordGoodFor, done()), Answer::kLater);
   RunUntil(4);
 }
 

@@ -128,8 +128,9 @@ bool Exchange::CheckUser() {
   if (record_) record_->user = credentials->user;
   // The upstream has no use for them, and might log them.
   head_.Remove(HeaderId::kAuthorization);
-  return Await(check->Check(*credentials, service_.loop().now(), Verdict(&Exchange::OnUser)), 401,
-               "wrong user or password");
+  return Await(check->Check(*credentials, client_.peer.address(), service_.loop().now(),
+                            Verdict(&Exchange::OnUser)),
+               401, "wrong user or password");
 }
 
 bool Exchange::CheckToken() {
@@ -145,8 +146,9 @@ bool Exchange::CheckToken() {
     Answer(403, "no token");
     return false;
   }
-  return Await(check->Check(*token, service_.loop().now(), Verdict(&Exchange::OnToken)), 403,
-               "token is not known");
+  return Await(check->Check(*token, client_.peer.address(), service_.loop().now(),
+                            Verdict(&Exchange::OnToken)),
+               403, "token is not known");
 }
 
 // A callback that finds nobody when the exchange has ended meanwhile.
@@ -165,6 +167,9 @@ bool Exchange::Await(DeferredCheck::Answer answer, uint16_t refused, std::string
       return false;
     case DeferredCheck::Answer::kBusy:
       Answer(503, "too many checks are waiting");
+      return false;
+    case DeferredCheck::Answer::kBusyOfSource:
+      Answer(429, "too many checks of this source are waiting");
       return false;
     case DeferredCheck::Answer::kNo:
       break;

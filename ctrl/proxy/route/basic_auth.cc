@@ -58,10 +58,11 @@ BasicAuthCheck::BasicAuthCheck(std::shared_ptr<const PasswordFile> file, WorkerP
     : file_(std::move(file)), check_(pool, std::move(post), kPasswordGoodFor) {}
 
 BasicAuthCheck::Answer BasicAuthCheck::Check(const Credentials& credentials,
-                                             DeferredCheck::Time now, DeferredCheck::Done done) {
+                                             const config::Address& source, DeferredCheck::Time now,
+                                             DeferredCheck::Done done) {
   // A user has no colon: two different pairs never make one text.
   return check_.Ask(
-      fmt::format("{}:{}", credentials.user, credentials.password), now,
+      fmt::format("{}:{}", credentials.user, credentials.password), source, now,
       [file = file_, credentials] { return file->Verify(credentials.user, credentials.password); },
       std::move(done));
 }

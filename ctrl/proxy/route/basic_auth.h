@@ -35,7 +35,8 @@ class BasicAuthCheck {
                  DeferredCheck::Post post);
 
   // Never kNo at once.
-  Answer Check(const Credentials& credentials, DeferredCheck::Time now, DeferredCheck::Done done);
+  Answer Check(const Credentials& credentials, const config::Address& source,
+               DeferredCheck::Time now, DeferredCheck::Done done);
 
  private:
   const std::shared_ptr<const PasswordFile> file_;

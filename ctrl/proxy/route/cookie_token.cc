@@ -57,11 +57,13 @@ CookieTokenCheck::CookieTokenCheck(const config::CookieToken& config, WorkerPool
                                    DeferredCheck::Post post)
     : folder_(config.folder), check_(pool, std::move(post), kTokenGoodFor) {}
 
-CookieTokenCheck::Answer CookieTokenCheck::Check(std::string_view token, DeferredCheck::Time now,
+CookieTokenCheck::Answer CookieTokenCheck::Check(std::string_view token,
+                                                 const config::Address& source,
+                                                 DeferredCheck::Time now,
                                                  DeferredCheck::Done done) {
   if (!IsCookieToken(token)) return Answer::kNo;
   return check_.Ask(
-      token, now,
+      token, source, now,
       [folder = folder_, token = std::string(token)] { return FolderHasToken(folder, token); },
       std::move(done));
 }

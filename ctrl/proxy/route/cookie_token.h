@@ -39,7 +39,8 @@ class CookieTokenCheck {
   CookieTokenCheck(const config::CookieToken& config, WorkerPool& pool, DeferredCheck::Post post);
 
   // `token`: the cookie's value, of any form. kNo: 403.
-  Answer Check(std::string_view token, DeferredCheck::Time now, DeferredCheck::Done done);
+  Answer Check(std::string_view token, const config::Address& source, DeferredCheck::Time now,
+               DeferredCheck::Done done);
 
  private:
   const std::string folder_;

@@ -16,13 +16,19 @@ namespace bridgehead::proxy {
 namespace {
 
 using Key = std::array<uint8_t, 32>;  // HMAC-SHA-256 of the secret
+constexpr uint8_t kV6SourceBits = 64;
 
 }  // namespace
 
 struct DeferredCheck::State {
+  struct Request {
+    config::Address source;
+    Done done;
+  };
   Key salt{};
-  absl::flat_hash_map<Key, std::vector<Done>> waiting;
+  absl::flat_hash_map<Key, std::vector<Request>> waiting;
   size_t waiting_requests = 0;
+  absl::flat_hash_map<config::Address, size_t> of_source;  // of waiting_requests
   absl::flat_hash_map<Key, Time> good_until;
   std::deque<Key> by_age;  // keys of good_until as they came
 
@@ -41,8 +47,24 @@ struct DeferredCheck::State {
       if (good_until.try_emplace(key, until).second) by_age.push_back(key);
     }
     auto found = waiting.extract(key);
-    waiting_requests -= found.mapped().size();
-    for (const Done& done : found.mapped()) done(yes);
+    for (const Request& request : found.mapped()) Leave(request.source);
+    for (const Request& request : found.mapped()) request.done(yes);
+  }
+  Answer MayWait(const config::Address& source) const {
+    if (waiting_requests >= kMaxWaitingRequests) return Answer::kBusy;
+    const auto found = of_source.find(source);
+    const bool many = found != of_source.end() && found->second >= kMaxWaitingRequestsOfSource;
+    return many ? Answer::kBusyOfSource : Answer::kLater;
+  }
+  void Wait(const Key& key, const config::Address& source, Done done) {
+    waiting[key].push_back({source, std::move(done)});
+    ++waiting_requests;
+    ++of_source[source];
+  }
+  void Leave(const config::Address& source) {
+    --waiting_requests;
+    const auto found = of_source.find(source);
+    if (--found->second == 0) of_source.erase(found);
   }
 };
 
@@ -54,8 +76,8 @@ DeferredCheck::DeferredCheck(WorkerPool& pool, Post post, std::chrono::milliseco
 
 DeferredCheck::~DeferredCheck() = default;
 
-DeferredCheck::Answer DeferredCheck::Ask(std::string_view secret, Time now,
-                                         std::function<bool()> question, Done done) {
+DeferredCheck::Answer DeferredCheck::Ask(std::string_view secret, const config::Address& source,
+                                         Time now, std::function<bool()> question, Done done) {
   State& state = *state_;
   Key key{};
   const Key& salt = state.salt;
@@ -65,22 +87,27 @@ DeferredCheck::Answer DeferredCheck::Ask(std::string_view secret, Time now,
     return Answer::kBusy;  // out of memory
   }
   if (state.Remembers(key, now)) return Answer::kYes;
-  if (state.waiting_requests >= kMaxWaitingRequests) return Answer::kBusy;
-  if (const auto found = state.waiting.find(key); found != state.waiting.end()) {
-    found->second.push_back(std::move(done));
-    ++state.waiting_requests;
-    return Answer::kLater;
+  const config::Address network = source.is_v6() ? source.Network(kV6SourceBits) : source;
+  const Answer may_wait = state.MayWait(network);
+  if (may_wait != Answer::kLater) return may_wait;
+  if (!state.waiting.contains(key)) {
+    auto task = [weak = std::weak_ptr(state_), post = post_, question = std::move(question), key,
+                 until = now + good_for_] {
+      const bool yes = question();
+      post([weak, key, yes, until] {
+        if (const auto alive = weak.lock()) alive->Finish(key, yes, until);
+      });
+    };
+    switch (pool_.Submit(network, std::move(task))) {
+      case WorkerPool::Submitted::kYes:
+        break;
+      case WorkerPool::Submitted::kFull:
+        return Answer::kBusy;
+      case WorkerPool::Submitted::kFullOfSource:
+        return Answer::kBusyOfSource;
+    }
   }
-  auto task = [weak = std::weak_ptr(state_), post = post_, question = std::move(question), key,
-               until = now + good_for_] {
-    const bool yes = question();
-    post([weak, key, yes, until] {
-      if (const auto alive = weak.lock()) alive->Finish(key, yes, until);
-    });
-  };
-  if (!pool_.Submit(std::move(task))) return Answer::kBusy;
-  state.waiting[key].push_back(std::move(done));
-  ++state.waiting_requests;
+  state.Wait(key, network, std::move(done));
   return Answer::kLater;
 }
 

@@ -4,7 +4,8 @@
 // A pool of threads answers. What was answered with yes is remembered for a while, by a keyed hash
 // of the secret, so that the requests of one client do not ask again each time; a no is not
 // remembered, or guessing would push the others out. Equal questions wait for one answer: a page's
-// twenty requests cost one hash.
+// twenty requests cost one hash. Of one source few questions and few requests wait at a time: who
+// guesses is not in others' way. A source is an IPv4 address or an IPv6 /64.
 #pragma once
 
 #include <chrono>
@@ -17,8 +18,9 @@
 
 namespace bridgehead::proxy {
 
-inline constexpr size_t kMaxRemembered = 4096;       // of one check
-inline constexpr size_t kMaxWaitingRequests = 1024;  // of one check
+inline constexpr size_t kMaxRemembered = 4096;              // of one check
+inline constexpr size_t kMaxWaitingRequests = 1024;         // of one check
+inline constexpr size_t kMaxWaitingRequestsOfSource = 128;  // of these
 
 class DeferredCheck {
  public:
@@ -29,8 +31,9 @@ class DeferredCheck {
   enum class Answer {
     kYes,
     kNo,
-    kLater,  // `done` will be called, on the loop's thread
-    kBusy,   // too many questions are waiting: 503
+    kLater,         // `done` will be called, on the loop's thread
+    kBusy,          // too many questions are waiting: 503
+    kBusyOfSource,  // too many of this source's are: 429
   };
 
   // `good_for`: how long a yes is believed. The pool must end before what `post` posts to does.
@@ -40,9 +43,11 @@ class DeferredCheck {
   DeferredCheck(const DeferredCheck&) = delete;
   DeferredCheck& operator=(const DeferredCheck&) = delete;
 
-  // On the loop's thread. `question` runs on another thread, once at most for all who ask about the
-  // same `secret` meanwhile; it must not refer to what may be gone by then. Never kNo.
-  Answer Ask(std::string_view secret, Time now, std::function<bool()> question, Done done);
+  // On the loop's thread, for a client at `source`. `question` runs on another thread, once at most
+  // for all who ask about the same `secret` meanwhile; it must not refer to what may be gone by
+  // then. Never kNo.
+  Answer Ask(std::string_view secret, const config::Address& source, Time now,
+             std::function<bool()> question, Done done);
 
  private:
   struct State;

@@ -125,7 +125,7 @@ const SiteHost* Site::Find(std::string_view host) const {
   return found ? &hosts_[*found] : nullptr;
 }
 
-LoopSite::LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool,
+LoopSite::LoopSite(std::shared_ptr<const Site> site, CheckPools& checks,
                    const DeferredCheck::Post& post, EdgeCounters& counters, RateTable& rates)
     : site_(std::move(site)),
       basic_auth_(site_->route_count()),
@@ -139,11 +139,12 @@ LoopSite::LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool,
         rate_rules_[route.number] = rates.RuleOf(host.config->name, route.config->name);
       }
       if (route.passwords) {
-        basic_auth_[route.number] = std::make_unique<BasicAuthCheck>(route.passwords, pool, post);
+        basic_auth_[route.number] =
+            std::make_unique<BasicAuthCheck>(route.passwords, checks.passwords, post);
       }
       if (route.config->cookie_token) {
         cookie_tokens_[route.number] =
-            std::make_unique<CookieTokenCheck>(*route.config->cookie_token, pool, post);
+            std::make_unique<CookieTokenCheck>(*route.config->cookie_token, checks.tokens, post);
       }
     }
   }

@@ -77,7 +77,7 @@ class Site {
 class LoopSite {
  public:
   // `counters` and `rates`: the worker's.
-  LoopSite(std::shared_ptr<const Site> site, WorkerPool& pool, const DeferredCheck::Post& post,
+  LoopSite(std::shared_ptr<const Site> site, CheckPools& checks, const DeferredCheck::Post& post,
            EdgeCounters& counters, RateTable& rates);
 
   const Site& site() const { return *site_; }
