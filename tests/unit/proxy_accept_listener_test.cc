@@ -54,6 +54,16 @@ TEST_F(ProxyAccept, PeersThatHaveVanishedAreFoundOut) {
   EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), kKeepaliveProbes);
 }
 
+TEST_F(ProxyAccept, AListenerThatGoesLeavesNoConfiguration) {
+  Apply();
+  const Client client = Connect();
+  ASSERT_NE(Taken(), nullptr);
+  const auto state = On([&] { return set_->state(listener_.listen); });
+  Apply(0);
+  EXPECT_EQ(On([&] { return state->config; }), nullptr);
+  EXPECT_EQ(state->counters.open(), 1u);
+}
+
 TEST_F(ProxyAccept, UrgentBytesAreBytes) {
   Apply();
   const Client client = Connect();

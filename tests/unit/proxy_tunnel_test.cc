@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "ctrl/proxy/l4/tunnel.h"
+#include "ctrl/proxy/l4/tunnel_session.h"
 #include "ctrl/proxy/net/tcp_stream.h"
 #include "tests/support/tcp_pair.h"
 
@@ -201,6 +202,47 @@ TEST_F(ProxyTunnel, HalfClosedOnesAreClosedSooner) {
   int error = 0;
   EXPECT_EQ(ReceiveAll(client_, error), "");
   EXPECT_EQ(End(), TunnelEnd::kIdle);
+}
+
+// A tunnel of days does not hold the configuration of days ago.
+TEST(ProxyTunnelSession, KeepsNoListener) {
+  struct Owner final : SessionOwner {
+    Loop& loop() override { return *its_loop; }
+    std::shared_ptr<Group> FindGroup(std::string_view) override { return nullptr; }
+    void Log(const AccessRecord&) override {}
+    void Ended(Session&) override {}
+    std::unique_ptr<Loop> its_loop = *Loop::Create();
+  } owner;
+  const auto new_stream = [&](int& far) {
+    const auto [near, other] = test::TcpPair();
+    far = other;
+    return std::make_unique<TcpStream>(owner.loop(), near, SocketAddress(), SocketAddress());
+  };
+  config::Upstream upstream;
+  upstream.name = "origin";
+  upstream.servers.resize(1);
+  const auto group = std::make_shared<Group>(
+      owner.loop(), upstream, nullptr, Balancer::Counters{std::make_shared<ServerCounters>()});
+  auto listener = std::make_shared<config::EdgeListener>();
+  listener->name = "tcp";
+  const std::weak_ptr<config::EdgeListener> watched = listener;
+  int client = -1, server = -1;
+  {
+    std::string why;
+    TunnelPlan plan;
+    plan.server = new_stream(server);
+    plan.lease = group->Choose(*config::Address::Parse("127.0.0.1"), {}, why);
+    plan.idle_timeout = 1h;
+    ClientInfo info;
+    info.listener = std::move(listener);
+    info.admission = std::make_shared<Admission>(std::make_shared<ListenerState>());
+    TunnelSession session(owner, "tcp", info, new_stream(client), std::move(plan));
+    info = {};
+    EXPECT_TRUE(watched.expired());
+    EXPECT_EQ(session.Describe().listener, "tcp");
+  }
+  close(client);
+  close(server);
 }
 
 TEST_F(ProxyTunnel, IdleOnesAreClosed) {

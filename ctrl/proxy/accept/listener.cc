@@ -34,6 +34,7 @@ Listener::Listener(Loop& loop, ListeningSocket socket,
 }
 
 Listener::~Listener() {
+  state_->config = nullptr;  // who still has the state is not to keep the whole configuration
   loop_.Forget(socket_.fd());
 }
 

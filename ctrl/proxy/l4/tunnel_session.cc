@@ -31,7 +31,7 @@ TunnelSession::TunnelSession(SessionOwner& owner, const char* kind, const Client
                              std::unique_ptr<Stream> stream, TunnelPlan plan)
     : owner_(owner),
       kind_(kind),
-      listener_(client.listener),
+      listener_(client.listener->name),
       admission_(client.admission),
       lease_(std::move(plan.lease)),
       record_(std::move(plan.log)),
@@ -81,7 +81,7 @@ void TunnelSession::Log(LogEvent event) {
 SessionInfo TunnelSession::Describe() const {
   SessionInfo info;
   info.kind = kind_;
-  info.listener = listener_->name;
+  info.listener = listener_;
   info.client = tunnel_.client().peer();
   info.upstream = lease_.upstream();
   info.server = lease_.settings().name;

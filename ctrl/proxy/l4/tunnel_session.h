@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "ctrl/proxy/http/client_info.h"
@@ -33,7 +34,8 @@ class TunnelSession final : public Session {
 
   SessionOwner& owner_;
   const char* const kind_;
-  const std::shared_ptr<const config::EdgeListener> listener_;
+  // Not the listener itself, which would keep its whole configuration for as long as the tunnel.
+  const std::string listener_;
   const std::shared_ptr<Admission> admission_;
   const Group::Lease lease_;
   const std::unique_ptr<AccessRecord> record_;
