@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ctrl/proxy/accept/screened_stream.h"
+
 namespace bridgehead::proxy {
 
 Arrival::Arrival(Owner& owner, AcceptedConnection connection,
@@ -9,6 +11,7 @@ Arrival::Arrival(Owner& owner, AcceptedConnection connection,
     : owner_(owner),
       tls_context_(std::move(tls)),
       pass_to_(connection.rule != nullptr ? connection.rule->upstream : std::string()),
+      screened_(connection.screened),
       tcp_(std::move(connection.stream)),
       log_(std::move(log)),
       timer_(owner.loop(), [this] { FailHandshake("no TLS handshake in time"); }),
@@ -102,6 +105,10 @@ void Arrival::OnDialed(Dial::Result result) {
   std::unique_ptr<Stream> stream;
   if (tls_) {
     stream = std::move(tls_);
+  } else if (screened_) {
+    stream = std::make_unique<ScreenedStream>(std::move(tcp_), [admission = client_.admission] {
+      admission->state().counters.Count(AcceptRefusal::kProxyUnlisted);
+    });
   } else {
     stream = std::move(tcp_);
   }

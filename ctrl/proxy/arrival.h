@@ -52,6 +52,7 @@ class Arrival final : public Session, private Stream::Handler {
   Owner& owner_;
   const std::shared_ptr<const ServerContext> tls_context_;
   const std::string pass_to_;  // the upstream of the rule that matched; empty: none did
+  const bool screened_;        // as of AcceptedConnection
   std::unique_ptr<TcpStream> tcp_;
   std::unique_ptr<TlsStream> tls_;
   ClientInfo client_;

@@ -199,6 +199,7 @@ def describe(lab, files):
     lab.listener("idle-tcp", forward="origin", idle_timeout="1s")
     lab.listener("tcp-over-tls", forward="origin", tls={"certificates": certificates})
     lab.listener("tcp-to-tls", forward="tls-good")
+    lab.listener("tcp-proxied", forward="origin", accept_proxy_from=["127.0.1.0/24"])
     lab.listener("tcp-nobody", forward="nobody")
     lab.listener("tcp-v1", forward="v1")
     lab.listener("tcp-v2", forward="v2")

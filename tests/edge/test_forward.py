@@ -1,5 +1,6 @@
 """Layer 4: connections that are forwarded, passed through by their first bytes, or refused."""
 
+import re
 import socket
 import ssl
 import struct
@@ -93,6 +94,40 @@ def test_a_reset_behind_an_end(edge, origin):
         end = edge.wait_access("client=127.0.9.4:", 2)[1]
     over.set()
     assert "event=tunnel_end" in end and "client's connection failed" in end
+
+
+def test_a_proxy_header_of_an_unlisted_source_that_waits(edge, origin):
+    """The server speaks first, when the time to look at bytes is over; none gets to it then."""
+    origin.script = tell(b"!")
+    headers = [[b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nx"], [b"PRO", b"XY UNKNOWN\r\n"],
+               [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)]]
+    clients = [edge.client("tcp-proxied") for _ in headers]
+    for client, pieces in zip(clients, headers):
+        assert client.exactly(1) == b"!"
+        for piece in pieces:
+            client.send(piece)
+        client.assert_closed()
+        client.close()
+    for number in range(len(headers)):
+        origin.wait_ended(number)
+    assert origin.received == b""
+    with edge.client("admin") as client:
+        metrics = client.ask(get("/metrics", "127.0.0.1")).body.decode()
+    assert re.search(r'edge_refused_connections_total{listener="tcp-proxied",'
+                     r'reason="proxy_unlisted"} 3\n', metrics)
+
+
+def test_other_bytes_of_a_source_that_waits(edge, origin):
+    origin.script = tell(b"!")
+    texts = [[b"PASS x"], [b"P", b"ROXIMITY"], [b"\r\n", b"x"], [b"PROX"]]
+    clients = [edge.client("tcp-proxied") for _ in texts]
+    for client, pieces in zip(clients, texts):
+        assert client.exactly(1) == b"!"
+        for piece in pieces:
+            client.send(piece)
+        client.end()
+        assert client.rest() == b"".join(pieces)
+        client.close()
 
 
 def test_nobody_there(edge):

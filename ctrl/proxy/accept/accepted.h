@@ -17,7 +17,7 @@ namespace bridgehead::proxy {
 // What a listener's connections on one loop have in common. Its connections keep it, so it may
 // outlive the listener.
 struct ListenerState {
-  std::shared_ptr<const config::EdgeListener> config;  // the newest
+  std::shared_ptr<const config::EdgeListener> config;  // the newest; null: the listener is gone
   SourceList access;                                   // of it
   AcceptCounters counters;
   ListenerCounters more;  // of those that were handed on
@@ -54,6 +54,9 @@ struct AcceptedConnection {
   // As far as the rules had to know.
   SpeaksTls tls = SpeaksTls::kUnknown;
   std::string sni{};
+  // Its first bytes may not be a PROXY header, and have not come yet: for ScreenedStream, unless
+  // what reads them takes no such bytes anyway (TLS, HTTP).
+  bool screened = false;
 };
 
 }  // namespace bridgehead::proxy

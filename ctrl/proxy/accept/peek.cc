@@ -16,13 +16,12 @@ namespace {
 constexpr size_t kPeekBytes = kMaxProxyHeaderBytes + kMaxClientHelloBytes;
 static_assert(kPeekBytes + kMaxClientHelloBytes <= Loop::kScratchBytes);
 
-// MSG_PEEK does not tell of an end behind the bytes it gives.
+}  // namespace
+
 bool HasEnded(int fd) {
   pollfd ended{fd, POLLRDHUP, 0};
   return poll(&ended, 1, 0) > 0;
 }
-
-}  // namespace
 
 bool IsListed(std::span<const config::Prefix> prefixes, const config::Address& address) {
   return std::any_of(prefixes.begin(), prefixes.end(),
@@ -170,7 +169,7 @@ bool Peek::SetLowWater(size_t bytes) {
 
 void Peek::OnTimeout() {
   if (listed_ || begun_) return End(AcceptRefusal::kPeekTimeout);
-  looks_ = false;
+  connection_.screened = std::exchange(looks_, false);
   ConnectionFacts facts{connection_.stream->peer().address(), SpeaksTls::kNo, nullptr};
   Decide(facts);
 }

@@ -4,7 +4,8 @@
 // A listed source must send a PROXY header, nobody else may: bytes that begin like one are refused
 // wherever bytes are looked at, also behind a listed source's header. That a connection is silent
 // until the time is over means that it is not TLS (a server may have to speak first); that it is
-// then half-way through something is a refusal.
+// then half-way through something is a refusal. Who was silent and may not send a PROXY header is
+// handed on as `screened`: its first bytes are looked at when they come.
 //
 // Bytes are peeked at (MSG_PEEK), each time from the first. What is known to be missing is told to
 // the kernel (SO_RCVLOWAT), so that a sender of single bytes does not have all looked at for each.
@@ -61,6 +62,10 @@ class Peek final : private Stream::Handler {
   bool begun_ = false;  // the client has sent something behind the PROXY header
   size_t low_water_ = 1;
 };
+
+// Whether the peer has ended its direction, though bytes may be left: MSG_PEEK does not tell of an
+// end behind those it gives.
+bool HasEnded(int fd);
 
 // Whether one of the prefixes contains it.
 bool IsListed(std::span<const config::Prefix> prefixes, const config::Address& address);
