@@ -5,10 +5,12 @@
 
 namespace bridgehead::proxy {
 
-Pool::Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most)
+Pool::Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most,
+           std::chrono::milliseconds idle)
     : loop_(loop),
       counters_(std::move(servers)),
       most_(most),
+      idle_(idle),
       kept_(counters_.size()),
       sweep_(loop, [this] { Sweep(); }) {}
 
@@ -20,6 +22,7 @@ Pool::~Pool() {
 }
 
 std::unique_ptr<Stream> Pool::Take(size_t server) {
+  DropAged(server);  // the sweep may be late
   auto& kept = kept_[server];
   if (kept.empty()) return nullptr;
   std::unique_ptr<Stream> stream = std::move(kept.back().stream);
@@ -44,7 +47,7 @@ void Pool::Put(size_t server, std::unique_ptr<Stream> stream) {
   }
   kept.push_back({std::move(stream), loop_.now()});
   counters_[server]->kept.Add(1);
-  if (!sweep_.pending()) sweep_.Set(kIdle);
+  if (!sweep_.pending()) sweep_.Set(idle_);
 }
 
 void Pool::OnReady(Stream& stream) {
@@ -63,22 +66,26 @@ void Pool::OnReady(Stream& stream) {
   }
 }
 
-void Pool::Sweep() {
-  bool more = false;
-  for (size_t i = 0; i < kept_.size(); ++i) {
-    auto& server = kept_[i];
-    const auto young = std::find_if(server.begin(), server.end(), [&](const Kept& kept) {
-      return loop_.now() - kept.since < kIdle;
-    });
-    for (auto old = server.begin(); old != young; ++old) {
-      old->stream->SetHandler(nullptr);
-      loop_.Bury(std::move(old->stream));
-    }
-    counters_[i]->kept.Subtract(static_cast<uint64_t>(young - server.begin()));
-    server.erase(server.begin(), young);
-    more = more || !server.empty();
+void Pool::DropAged(size_t server) {
+  auto& kept = kept_[server];
+  const auto young = std::find_if(kept.begin(), kept.end(),
+                                  [&](const Kept& one) { return loop_.now() - one.since < idle_; });
+  for (auto old = kept.begin(); old != young; ++old) {
+    old->stream->SetHandler(nullptr);
+    loop_.Bury(std::move(old->stream));
   }
-  if (more) sweep_.Set(kIdle);
+  counters_[server]->kept.Subtract(static_cast<uint64_t>(young - kept.begin()));
+  kept.erase(kept.begin(), young);
+}
+
+void Pool::Sweep() {
+  auto oldest = Loop::Clock::time_point::max();
+  for (size_t server = 0; server < kept_.size(); ++server) {
+    DropAged(server);
+    if (!kept_[server].empty()) oldest = std::min(oldest, kept_[server].front().since);
+  }
+  if (oldest == Loop::Clock::time_point::max()) return;
+  sweep_.Set(std::chrono::ceil<std::chrono::milliseconds>(oldest + idle_ - loop_.now()));
 }
 
 }  // namespace bridgehead::proxy

@@ -21,7 +21,8 @@ class Pool final : private Stream::Handler {
   static constexpr std::chrono::milliseconds kIdle{50'000};
 
   // `servers`: where what is kept of each is counted; `most`: kept of each.
-  Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most);
+  Pool(Loop& loop, std::vector<std::shared_ptr<ServerCounters>> servers, uint32_t most,
+       std::chrono::milliseconds idle = kIdle);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -38,11 +39,13 @@ class Pool final : private Stream::Handler {
   };
 
   void OnReady(Stream& stream) override;
+  void DropAged(size_t server);
   void Sweep();
 
   Loop& loop_;
   const std::vector<std::shared_ptr<ServerCounters>> counters_;
   const uint32_t most_;
+  const std::chrono::milliseconds idle_;
   std::vector<std::vector<Kept>> kept_;  // of each server, the oldest first
   Timer sweep_;
 };
