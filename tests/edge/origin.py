@@ -175,4 +175,6 @@ class Origin:
         assert self.connections[connection].ended.wait(SECONDS), "the connection is still open"
 
     def close(self):
+        # Else the thread that waits in accept() would keep it listening.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

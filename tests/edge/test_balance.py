@@ -120,6 +120,38 @@ def test_a_server_that_fails_and_recovers(balanced, origin):
         came.close()
 
 
+def test_a_kept_connection_does_not_try_a_server(balanced, origin):
+    """One that was left alone is asked for a new connection: that is what it did not give."""
+    entered, go = threading.Event(), threading.Event()
+
+    def answer(connection, request):
+        if request.target == "/probed/held":
+            entered.set()
+            assert go.wait(10 * PATIENCE)
+        connection.send(ok(b"before"))
+    before = Origin(edge_lab.NOBODY, name="before")
+    before.answer = answer
+    lab = balanced("probed", {"there": edge_lab.ORIGIN, "away": edge_lab.NOBODY}, max_failures=1,
+                   failure_timeout="1s")
+    assert ask(lab, "/probed", 3) == ["origin", "before", "origin"]
+    with lab.client("http") as client:
+        client.send(get("/probed/held"))
+        assert entered.wait(10 * PATIENCE)
+        before.close()
+        assert ask(lab, "/probed", 2) == ["origin"] * 2
+        assert server_of(lab, "probed", "away")["state"] == "failing"
+        go.set()
+        assert client.response().body == b"before"
+    after = Origin(edge_lab.NOBODY, name="after")
+    try:
+        wait_for("its time", lambda: server_of(lab, "probed", "away")["state"] == "up")
+        assert sorted(ask(lab, "/probed", 2)) == ["after", "origin"]
+    finally:
+        for one in (before, after):
+            one.clear()
+        after.close()
+
+
 def test_an_upgrade_goes_to_one_that_is_there(balanced, origin):
     lab = balanced("upgraded", {"away": edge_lab.NOBODY, "there": edge_lab.ORIGIN}, max_failures=0)
     for _ in range(4):

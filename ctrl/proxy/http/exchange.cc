@@ -39,7 +39,9 @@ void Exchange::Dial() {
   std::string why;
   lease_ = group_->Choose(client_.peer.address(), {}, why);
   if (!lease_) return Fail(503, std::move(why));
-  if (group_->KeepsConnections() && !tried_again_ && head_.upgrade == Upgrade::kNone) {
+  // A kept connection says nothing about whether a server that was left alone takes new ones.
+  if (group_->KeepsConnections() && !tried_again_ && !lease_.is_probe() &&
+      head_.upgrade == Upgrade::kNone) {
     if (std::unique_ptr<Stream> kept = group_->pool().Take(lease_.server())) {
       reused_ = true;
       return Use(std::move(kept));

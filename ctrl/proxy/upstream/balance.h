@@ -47,6 +47,8 @@ class Balancer {
 
     explicit operator bool() const { return balancer_ != nullptr; }
     size_t server() const { return server_; }  // index in Upstream::servers; kNone of an empty one
+    // It tries a server that was left alone: by a connection that is made for it.
+    bool is_probe() const { return probe_; }
     // The connection is there. Ends a row of failures.
     void Connected();
     // There was none: refused, no way there, too late. Empties the lease. (Whoever gives up for

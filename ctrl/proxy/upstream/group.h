@@ -30,6 +30,7 @@ class Group : public std::enable_shared_from_this<Group> {
     const config::UpstreamServer& settings() const { return group_->settings_.servers[server()]; }
     const std::string& upstream() const { return group_->settings_.name; }
     // See Balancer::Lease.
+    bool is_probe() const { return lease_.is_probe(); }
     void Connected() { lease_.Connected(); }
     ServerCounters& counters() const { return group_->balancer_.counters(server()); }
     void Failed(Loop::Clock::time_point now) { lease_.Failed(now); }
