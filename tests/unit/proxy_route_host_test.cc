@@ -73,6 +73,8 @@ TEST(ProxyHost, ExactThenTheLongestWildcard) {
   EXPECT_EQ(table.Find("eu.example.org"), 1u) << "one label at least";
   EXPECT_EQ(table.Find("example.org"), 4u);
   EXPECT_EQ(table.Find("[2001:db8::1]"), 3u);
+  EXPECT_EQ(table.Find("[2001:db8:0:0:0:0:0:1]"), 3u);
+  EXPECT_EQ(table.Find("[2001:0db8::0.0.0.1]"), 3u);
   EXPECT_EQ(table.Find("org"), std::nullopt);
   EXPECT_EQ(table.Find("example.com"), std::nullopt);
   EXPECT_EQ(table.Find("badexample.com"), std::nullopt);

@@ -103,6 +103,9 @@ absl::Status HostTable::Add(std::string_view name, uint32_t host) {
 }
 
 std::optional<uint32_t> HostTable::Find(std::string_view host) const {
+  // An address of IPv6 has many forms (RFC 5952 section 1); the table has one.
+  HostBuffer buffer;
+  if (host.starts_with('[')) host = NormalizeHost(host, buffer).value_or(host);
   if (const auto found = exact_.find(Key(host)); found != exact_.end()) return found->second;
   if (!wildcards_.empty() && !host.starts_with('[')) {
     // From the longest that may be there to the shortest. One label at least is the "*".

@@ -33,7 +33,8 @@ class HostTable {
   // there already.
   absl::Status Add(std::string_view name, uint32_t host);
 
-  // What was added for the name; `host` comes from NormalizeHost. No allocation; one lookup for the
+  // What was added for the name; `host` is a name as NormalizeHost gives it, or an address of any
+  // form in brackets. No allocation; one lookup for the
   // name and at most one for each label of the longest wildcard.
   std::optional<uint32_t> Find(std::string_view host) const;
 
