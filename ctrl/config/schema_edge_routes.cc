@@ -294,7 +294,8 @@ std::vector<Key> AccessKeys() {
       {.path = "edge.hosts[].routes[].cookie_token",
        .default_note = "none",
        .doc = "Only clients with a cookie whose value is the name of a file in a folder. Others "
-              "are answered with 403.",
+              "are answered with 403; with 429 while 32 tokens of the same source (as of "
+              "basic_auth) are being looked for.",
        .set = [](Config& c, const Value&) { LastRoute(c).cookie_token.emplace(); }},
       {.path = "edge.hosts[].routes[].cookie_token.cookie",
        .type = Type::kForm,

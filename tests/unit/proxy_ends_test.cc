@@ -124,7 +124,7 @@ TEST_F(ProxyH1Ends, ASecondTryIsAnsweredOnce) {
   close(filler);
 }
 
-TEST(ProxyPool, WhatIsPutOutIsNotListenedTo) {
+TEST(ProxyPoolEviction, WhatIsPutOutIsNotListenedTo) {
   auto loop = *Loop::Create();
   Pool pool(*loop, {std::make_shared<ServerCounters>()}, 1);
   std::vector<int> others;

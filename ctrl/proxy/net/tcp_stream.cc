@@ -14,9 +14,10 @@ namespace bridgehead::proxy {
 namespace {
 
 // Edge-triggered, and once and for all: a change of interest would be a system call each.
-constexpr uint32_t kToRead = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr uint32_t kToRead = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 constexpr uint32_t kToReadAndWrite = kToRead | EPOLLOUT;
-constexpr uint32_t kEnds = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+// An end or a reset behind the bytes, or urgent ones among them, in front of which a read ends.
+constexpr uint32_t kMarks = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 
 }  // namespace
 
@@ -27,8 +28,8 @@ TcpStream::TcpStream(Loop& loop, int fd, const SocketAddress& peer, const Socket
 }
 
 void TcpStream::OnEvents(uint32_t events) {
-  if ((events & (EPOLLIN | kEnds)) != 0) drained_ = false;
-  if ((events & kEnds) != 0) ending_ = true;
+  if ((events & (EPOLLIN | kMarks)) != 0) drained_ = false;
+  if ((events & kMarks) != 0) marked_ = true;
   if (handler() != nullptr) handler()->OnReady(*this);
 }
 
@@ -41,8 +42,8 @@ IoResult TcpStream::Read(std::span<uint8_t> into) {
   if (drained_) return {Io::kAgain};
   const IoResult got = Receive(into, 0);
   // Less than there was room for: nothing is left, and what comes is an event of its own. But for
-  // the end, whose event may have been the one that told of these bytes.
-  drained_ = !ending_ && (got.io == Io::kAgain || (got.io == Io::kOk && got.bytes < into.size()));
+  // a mark, whose event may have been the one that told of these bytes.
+  drained_ = !marked_ && (got.io == Io::kAgain || (got.io == Io::kOk && got.bytes < into.size()));
   return got;
 }
 
@@ -80,7 +81,7 @@ IoResult TcpStream::ReadInto(int pipe, size_t most) {
     if (errno != EINTR) break;
   }
   const IoResult failed = Failed();
-  drained_ = !ending_ && failed.io == Io::kAgain;
+  drained_ = !marked_ && failed.io == Io::kAgain;
   return failed;
 }
 

@@ -49,7 +49,7 @@ class TcpStream final : public Stream, private Watcher {
   const int fd_;
   int errno_ = 0;
   bool drained_ = false;  // nothing to read until the next event
-  bool ending_ = false;   // the peer has ended its direction or reset; bytes may still be there
+  bool marked_ = false;   // an end, a reset or urgent bytes stand behind some of the bytes
   bool told_of_room_;     // the loop tells of it, once it has been missed
   SocketAddress peer_, local_;
 };
