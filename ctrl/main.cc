@@ -62,8 +62,6 @@ class App {
     sd_notify(0, "READY=1");
     Notify();
     const bool good = event_base_dispatch(base_.get()) == 0;
-    sd_notify(0, "STOPPING=1");
-    edge_.Drain();
     return good;
   }
 
@@ -71,6 +69,7 @@ class App {
   using Signal = std::unique_ptr<event, EventFree>;
 
   Controller::Hooks MakeHooks();
+  absl::Status CheckEdge(const config::Config& config, std::vector<std::string>& warnings) const;
   absl::Status PrepareServices(const config::Config& config, std::vector<std::string>& warnings);
   void FinishServices(bool commit);
   absl::Status PrepareAdmin(const config::Config& config);
@@ -79,12 +78,14 @@ class App {
   api::CtrlStatus Status();
   api::CtrlDrainResult Drain(const api::CtrlDrain& drain);
   void OnHangup();
+  void OnEnd();
+  void DrainMore();
   void Notify();
 
   const Options options_;
   std::unique_ptr<admin::RunDir> run_dir_;
   std::unique_ptr<event_base, EventBaseFree> base_;
-  Signal term_, interrupt_, hangup_;
+  Signal term_, interrupt_, hangup_, reopen_, drain_step_;
   admin::CounterSource counters_;
   admin::StatusBoard board_;
   proxy::Edge edge_;
@@ -100,16 +101,19 @@ class App {
   bool started_ = false;
 };
 
-absl::Status CheckMachine(const config::Config& config, std::vector<std::string>& warnings) {
-  config::HostFindings findings = config::CheckHost(config);
-  for (const config::Finding& warning : findings.warnings) warnings.push_back(warning.Line());
-  if (findings.ok()) return absl::OkStatus();
+std::string Lines(const std::vector<config::Finding>& errors) {
   std::string lines;
-  for (const config::Finding& error : findings.errors) {
+  for (const config::Finding& error : errors) {
     if (!lines.empty()) lines += "\n";
     lines += error.Line();
   }
-  return absl::InvalidArgumentError(lines);
+  return lines;
+}
+
+absl::Status CheckMachine(const config::Config& config, std::vector<std::string>& warnings) {
+  config::HostFindings findings = config::CheckHost(config);
+  for (const config::Finding& warning : findings.warnings) warnings.push_back(warning.Line());
+  return findings.ok() ? absl::OkStatus() : absl::InvalidArgumentError(Lines(findings.errors));
 }
 
 Controller::Hooks App::MakeHooks() {
@@ -148,8 +152,22 @@ bool Overlap(const config::Endpoint& a, const config::Endpoint& b) {
          (a.address.IsUnspecified() || b.address.IsUnspecified());
 }
 
+// What `bridgehead check --host` finds out about files and cores. When the machine starts they are
+// no reason not to serve the rest; an operator who reloads is told.
+absl::Status App::CheckEdge(const config::Config& config,
+                            std::vector<std::string>& warnings) const {
+  config::HostSources sources;
+  sources.try_to_listen = [](const config::Endpoint&) { return 0; };  // Edge::Prepare does
+  config::HostFindings findings;
+  config::CheckHostForEdge(config, sources, findings);
+  if (started_ && !findings.ok()) return absl::InvalidArgumentError(Lines(findings.errors));
+  for (const config::Finding& error : findings.errors) warnings.push_back(error.Line());
+  return absl::OkStatus();
+}
+
 absl::Status App::PrepareServices(const config::Config& config,
                                   std::vector<std::string>& warnings) {
+  if (absl::Status status = CheckEdge(config, warnings); !status.ok()) return status;
   if (absl::Status status = edge_.Prepare(config.edge, warnings); !status.ok()) return status;
   absl::Status status = PrepareAdmin(config);
   if (!status.ok()) edge_.Rollback();
@@ -211,12 +229,12 @@ absl::Status App::Start() {
           edge_.Serve(base_.get(), options_.run_dir + "/" + proxy::kServerDrainFileName);
       !served.ok())
     return served;
-  auto end = [](int, short, void* self) {
-    event_base_loopbreak(static_cast<App*>(self)->base_.get());
-  };
+  auto end = [](int, short, void* self) { static_cast<App*>(self)->OnEnd(); };
   term_ = Catch(SIGTERM, end);
   interrupt_ = Catch(SIGINT, end);
   hangup_ = Catch(SIGHUP, [](int, short, void* self) { static_cast<App*>(self)->OnHangup(); });
+  reopen_ =
+      Catch(SIGUSR1, [](int, short, void* self) { static_cast<App*>(self)->edge_.ReopenLogs(); });
 
   mirror_ =
       std::make_unique<mirror::Mirror>(base_.get(), [this] { controller_->OnRoutingChanged(); });
@@ -284,6 +302,37 @@ void App::OnHangup() {
   controller_->Reload([](bool, const std::string&) { sd_notify(0, "READY=1"); });
 }
 
+// All goes on while connections of the TCP edge end: operators are answered, bridges are checked.
+void App::OnEnd() {
+  if (drain_step_) {
+    log::Info("a second signal: ends at once");
+    event_base_loopbreak(base_.get());
+    return;
+  }
+  sd_notify(0, "STOPPING=1");
+  const proxy::Edge::Drain drain = edge_.BeginDrain();
+  drain_step_.reset(evtimer_new(
+      base_.get(), [](int, short, void* self) { static_cast<App*>(self)->DrainMore(); }, this));
+  if (drain.connections > 0) {
+    const std::string ending = fmt::format(
+        "ending: {} connections of the TCP edge have up to {} s (edge.drain_time); a second "
+        "signal ends them at once",
+        drain.connections, std::chrono::duration_cast<std::chrono::seconds>(drain.time).count());
+    log::Info("{}", ending);
+    sd_notify(0, ("STATUS=" + ending).c_str());
+  }
+  DrainMore();
+}
+
+void App::DrainMore() {
+  if (!edge_.DrainMore()) {
+    event_base_loopbreak(base_.get());
+    return;
+  }
+  const timeval step{0, std::chrono::microseconds(proxy::Edge::kDrainStep).count()};
+  evtimer_add(drain_step_.get(), &step);
+}
+
 // Tells systemd the state in a line, when it is another one.
 void App::Notify() {
   view::Readiness readiness = view::ReadinessOf(board_.Get());
@@ -310,7 +359,10 @@ constexpr char kUsage[] =
     "  --log-level LEVEL     debug, info, warning or error [info]\n"
     "  --version             print the version\n"
     "  --help                print this\n\n"
-    "Signals: HUP reloads the configuration, TERM and INT end.\n"
+    "Signals: HUP reloads the configuration and opens log files anew, USR1 does the latter alone; "
+    "TERM and\n"
+    "INT end, over edge.drain_time where there are connections of the TCP edge, a second one at "
+    "once.\n"
     "Exit codes: 0 ended in good order, 1 ended by an error, 2 could not start.\n";
 
 int UsageError(const std::string& what) {

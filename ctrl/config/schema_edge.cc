@@ -36,7 +36,9 @@ std::vector<Key> TopKeys() {
        .max = 3600,
        .default_text = "30s",
        .doc = "When bridgehead-ctrl ends, connections are closed spread over this time, so that "
-              "clients do not all come back at once.",
+              "clients do not all come back at once. Nobody is let in meanwhile, and a restart "
+              "begins anew only behind it: a restart where that counts takes 0s. A second SIGTERM "
+              "or SIGINT ends at once. Reloads close nothing.",
        .set = [](Config& c, const Value& v) { c.edge.drain_time = Seconds(v); }},
       {.path = "edge.access_log",
        .doc =
@@ -48,9 +50,11 @@ std::vector<Key> TopKeys() {
        .type = Type::kForm,
        .form = &kFilePathForm,
        .default_note = "none: no access log",
-       .doc = "Where the lines go, for every host without an access_log of its own. Those of "
-              "connections, and of requests of no host (refused with 400, 408, 414, 421, 431, 501, "
-              "505 and the like), go here only; what such a request did not say is -.",
+       .doc =
+           "Where the lines go, for every host without an access_log of its own. Those of "
+           "connections, and of requests of no host (refused with 400, 408, 414, 421, 431, 501, "
+           "505 and the like), go here only; what such a request did not say is -. Opened anew by "
+           "SIGUSR1 and by each reload, for who has moved it away (logrotate).",
        .set = [](Config& c, const Value& v) { c.edge.access_log.file = Text(v); }},
       {.path = "edge.access_log.fields",
        .type = Type::kChoice,
@@ -63,8 +67,11 @@ std::vector<Key> TopKeys() {
        .max_items = 20,
        .default_note = "time, event, listener, client, host, method, path, protocol, status, "
                        "bytes_in, bytes_out, duration, upstream, server",
-       .doc = "What a line has, in this order; each once. event is request, tunnel_begin and "
-              "tunnel_end (of forwarded connections too), or connection for one that failed.",
+       .doc =
+           "What a line has, in this order; each once. Behind them stands error, where "
+           "something went wrong. time is when the request or connection came, also at its end "
+           "(UTC, to the millisecond); duration is in seconds. event is request, tunnel_begin and "
+           "tunnel_end (of forwarded connections too), or connection for one that failed.",
        .set = [](Config& c,
                  const Value& v) { c.edge.access_log.fields.push_back(LogField(Number(v))); }},
   };

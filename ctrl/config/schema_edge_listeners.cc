@@ -100,7 +100,8 @@ std::vector<Key> RuleKeys() {
        .choices = {"any", "tls", "other"},
        .default_text = "any",
        .doc = "tls: connections that begin with a TLS ClientHello. other: those that begin with "
-              "something else, or with nothing for peek_timeout.",
+              "something else, or with nothing for peek_timeout: media over TCP on 443 (RFC 4571, "
+              "pseudo-SSL of older browsers) beside HTTPS.",
        .source = "RFC 8446 section 4.1.2",
        .set = [](Config& c,
                  const Value& v) { LastRule(c).protocol = PassRule::Protocol(Number(v)); }},

@@ -9,8 +9,6 @@
 namespace bridgehead::proxy {
 namespace {
 
-constexpr std::chrono::milliseconds kDrainStep{100};
-
 size_t DivideUp(size_t what, size_t by) {
   return (what + by - 1) / by;
 }
@@ -33,6 +31,7 @@ std::set<config::Endpoint> Edge::AddressesOf(const Snapshot* snapshot) {
 
 absl::Status Edge::Prepare(const config::Edge& next, std::vector<std::string>& warnings) {
   prepared_.reset();
+  if (draining_) return absl::UnavailableError("bridgehead-ctrl is about to end");
   auto snapshot = Snapshot::Build(next, lasting_);
   if (!snapshot.ok()) return snapshot.status();
   Prepared prepared{*std::move(snapshot), NextSeats(seats_, next.cores), {}, {}};
@@ -83,6 +82,7 @@ void Edge::Commit() {
   prepared_.reset();
   // What only an old configuration logged to is closed when its last user has gone.
   std::erase_if(lasting_.logs, [](const auto& log) { return log.second.use_count() == 1; });
+  ReopenLogs();
 }
 
 void Edge::Rollback() {
@@ -103,28 +103,33 @@ std::vector<size_t> Edge::Count(size_t (*count)(Worker&)) const {
   return counts;
 }
 
-void Edge::Drain() {
-  if (!current_) return;
+size_t Edge::Sessions() const {
+  const std::vector<size_t> counts = Count([](Worker& w) { return w.session_count(); });
+  return std::accumulate(counts.begin(), counts.end(), size_t{0});
+}
+
+Edge::Drain Edge::BeginDrain() {
+  draining_ = true;
+  drain_began_ = std::chrono::steady_clock::now();
+  if (!current_) return {};
   for (const auto& worker : workers_) worker->Run([](Worker& w) { w.BeginDrain(); });
+  tunnels_ = Count([](Worker& w) { return w.CountTunnels(); });
+  return {Sessions(), current_->edge().drain_time};
+}
+
+bool Edge::DrainMore() {
+  if (!current_ || Sessions() == 0) return false;
   const std::chrono::milliseconds time = current_->edge().drain_time;
-  const std::vector<size_t> tunnels = Count([](Worker& w) { return w.CountTunnels(); });
-  const auto began = std::chrono::steady_clock::now();
-  const auto sessions = [&] {
-    const std::vector<size_t> counts = Count([](Worker& w) { return w.session_count(); });
-    return std::accumulate(counts.begin(), counts.end(), size_t{0});
-  };
-  while (sessions() > 0) {
-    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - began);
-    if (passed >= time) return;
-    // So that clients do not all come back at once. The last ones have the whole time.
-    const auto left = static_cast<size_t>((time - passed).count());
-    for (size_t w = 0; w < workers_.size(); ++w) {
-      const size_t most = DivideUp(tunnels[w] * left, static_cast<size_t>(time.count()));
-      workers_[w]->Run([most](Worker& asked) { asked.CloseTunnelsUntil(most); });
-    }
-    std::this_thread::sleep_for(std::min(kDrainStep, time - passed));
+  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - drain_began_);
+  if (passed >= time) return false;
+  // So that clients do not all come back at once. The last ones have the whole time.
+  const auto left = static_cast<size_t>((time - passed).count());
+  for (size_t w = 0; w < workers_.size(); ++w) {
+    const size_t most = DivideUp(tunnels_[w] * left, static_cast<size_t>(time.count()));
+    workers_[w]->Run([most](Worker& asked) { asked.CloseTunnelsUntil(most); });
   }
+  return true;
 }
 
 EdgeTotals Edge::Totals() const {

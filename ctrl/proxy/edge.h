@@ -43,11 +43,19 @@ class Edge {
   void Commit();
   void Rollback();
 
-  // Log files are opened anew: they have been moved away.
+  // Log files are opened anew: they may have been moved away. Commit does so too.
   void ReopenLogs();
-  // Takes no new connection, lets requests end, and closes tunnels bit by bit over the
-  // configuration's drain_time. Returns when nothing is left, or the time is over.
-  void Drain();
+  // The end: takes no new connection and no new configuration, and lets requests end. Returns how
+  // many connections there are, and over how long they will be closed.
+  struct Drain {
+    size_t connections = 0;
+    std::chrono::milliseconds time{0};
+  };
+  Drain BeginDrain();
+  // The next step, every kDrainStep: closes tunnels bit by bit over the configuration's drain_time.
+  // False: nothing is left, or the time is over.
+  static constexpr std::chrono::milliseconds kDrainStep{100};
+  bool DrainMore();
 
   // What all workers have counted. From any thread.
   EdgeTotals Totals() const;
@@ -74,6 +82,7 @@ class Edge {
   static std::set<config::Endpoint> AddressesOf(const Snapshot* snapshot);
   // Of each worker.
   std::vector<size_t> Count(size_t (*count)(Worker&)) const;
+  size_t Sessions() const;
   void TellServerStates();
 
   Lasting lasting_;
@@ -83,6 +92,9 @@ class Edge {
   std::unique_ptr<Surveys> surveys_;   // likewise
   Workers workers_;
   Seats seats_;  // of workers_
+  bool draining_ = false;
+  std::chrono::steady_clock::time_point drain_began_;
+  std::vector<size_t> tunnels_;  // of each worker when the drain began
   mutable std::mutex counted_mutex_;
   std::vector<const EdgeCounters*> counted_;  // of workers_, for other threads
   std::shared_ptr<const Snapshot> current_;

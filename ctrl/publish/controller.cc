@@ -37,7 +37,7 @@ void SetStates(const std::vector<api::BridgeHealth>& health, api::Snapshot& snap
 bool SameSettings(const config::Config& a, const config::Config& b) {
   return a.dataplane == b.dataplane && a.timeouts == b.timeouts && a.limits == b.limits &&
          a.bridges == b.bridges && a.health_check == b.health_check && a.media == b.media &&
-         a.octo == b.octo && a.outbound == b.outbound && a.admin == b.admin;
+         a.octo == b.octo && a.outbound == b.outbound && a.edge == b.edge && a.admin == b.admin;
 }
 
 // Of an address that somebody is to connect to. The kernel's list has no link-local ones, and all
@@ -74,6 +74,13 @@ std::vector<std::string> AddressWarnings(const config::Config& config,
   for (const config::PlacedListener& placed : AllListeners(config)) {
     check(placed.path + ".listen", placed.listener->listen.address);
   }
+  for (const config::EdgeListener& listener : config.edge.listeners) {
+    if (config.edge.cores.empty() || !IsAbsent(listener.listen.address, own_addresses)) continue;
+    warnings.push_back(
+        fmt::format("edge.listeners: {}: no interface of this machine has {}: nobody can connect "
+                    "there until one has",
+                    listener.name, listener.listen.address.text()));
+  }
   if (config.admin.listen && IsAbsent(config.admin.listen->address, own_addresses)) {
     const config::Address& address = config.admin.listen->address;
     warnings.push_back(fmt::format(
@@ -105,11 +112,13 @@ absl::Status Controller::Load(ConfigPtr& config, std::vector<std::string>& warni
 
 absl::Status Controller::Start() {
   absl::Status status = Load(config_, warnings_);
-  if (status.ok()) status = hooks_.prepare_services(*config_, warnings_);
+  if (status.ok()) status = hooks_.prepare_services(*config_, service_warnings_);
   if (!status.ok()) return status;
   hooks_.finish_services(true);
   loaded_time_ = NowMs() / 1000;
-  for (const std::string& warning : warnings_) log::Warn("{}", warning);
+  for (const auto* all : {&warnings_, &service_warnings_}) {
+    for (const std::string& warning : *all) log::Warn("{}", warning);
+  }
   hooks_.configured(*config_);
   hooks_.set_devices(PortDevices(*config_));
   Publish();
@@ -124,7 +133,7 @@ void Controller::Reload(ReloadDone done) {
   }
   Pending next;
   absl::Status status = Load(next.config, next.warnings);
-  if (status.ok()) status = hooks_.prepare_services(*next.config, next.warnings);
+  if (status.ok()) status = hooks_.prepare_services(*next.config, next.service_warnings);
   next.done = std::move(done);
   if (!status.ok()) return Refuse(next, Text(status));
   PublisherState relay = hooks_.publisher_state();
@@ -221,10 +230,17 @@ void Controller::Accept(Pending pending, const std::string& message) {
   hooks_.finish_services(true);
   hooks_.configured(*config_);
   log::Info("reload of {}: {}", config_file_, message);
-  for (const std::string& warning : pending.warnings) log::Warn("{}", warning);
+  service_warnings_ = std::move(pending.service_warnings);
+  std::string told = message;
+  for (const auto* all : {&pending.warnings, &service_warnings_}) {
+    for (const std::string& warning : *all) {
+      log::Warn("{}", warning);
+      told += "\nwarning: " + warning;
+    }
+  }
   RefreshWarnings();
   hooks_.status_changed();
-  pending.done(true, message);
+  pending.done(true, told);
 }
 
 void Controller::Refuse(const Pending& pending, const std::string& message) {
@@ -268,6 +284,7 @@ api::CtrlStatus Controller::Status() const {
   status.set_neighbours(static_cast<uint32_t>(neighbours_));
   status.set_mirror_resyncs(hooks_.mirror_resyncs());
   for (const std::string& warning : warnings_) status.add_warnings(warning);
+  for (const std::string& warning : service_warnings_) status.add_warnings(warning);
   for (const std::string& warning : address_warnings_) status.add_warnings(warning);
   for (const std::string& warning : hooks_.mirror_warnings()) status.add_warnings(warning);
   if (config_->admin.listen) status.set_admin_listen(config_->admin.listen->text());

@@ -81,7 +81,7 @@ class Controller {
   using ConfigPtr = std::shared_ptr<const config::Config>;
   struct Pending {
     ConfigPtr config;
-    std::vector<std::string> warnings;
+    std::vector<std::string> warnings, service_warnings;
     uint64_t first_id;
     uint64_t connections;  // of the publisher when it was sent
     ReloadDone done;
@@ -101,6 +101,7 @@ class Controller {
   event* timeout_ = nullptr;
   ConfigPtr config_;
   std::vector<std::string> warnings_;          // of the configuration and the machine
+  std::vector<std::string> service_warnings_;  // of what ctrl itself serves, as it was loaded
   std::vector<std::string> address_warnings_;  // once the mirror knows the addresses
   std::optional<Pending> pending_;
   uint64_t last_id_ = 0;

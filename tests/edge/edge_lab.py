@@ -128,9 +128,13 @@ class EdgeLab:
         wait_for(lambda: f"{word}: {self.log()[before:]}", lambda: word in self.log()[before:])
         return self.log()[before:]
 
+    @property
+    def command(self):
+        return [f"{BUILD}/ctrl/bridgehead", "--run-dir", self.run_dir]
+
     def bridgehead(self, *command, check=True):
         """What the command prints."""
-        return run(f"{BUILD}/ctrl/bridgehead", "--run-dir", self.run_dir, *command, check=check)
+        return run(*self.command, *command, check=check)
 
     def ask(self, *command):
         """`status` says by its code that there is no relay."""

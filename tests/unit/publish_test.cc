@@ -425,6 +425,22 @@ TEST(AddressWarnings, OfTheAdminAddress) {
   }
 }
 
+TEST(AddressWarnings, OfListenersOfTheTcpEdge) {
+  const std::string text =
+      fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
+  auto config = config::ParseConfig(text, "f");
+  ASSERT_TRUE(config.ok()) << config.status();
+  config::EdgeListener listener;
+  listener.name = "https";
+  listener.listen = *config::Endpoint::Parse("192.0.2.9:443");
+  config->edge.listeners = {listener};
+  EXPECT_THAT(AddressWarnings(*config, {}), IsEmpty()) << "it has no core";
+  config->edge.cores = {0};
+  EXPECT_THAT(AddressWarnings(*config, {*config::Address::Parse("192.0.2.9")}), IsEmpty());
+  EXPECT_THAT(AddressWarnings(*config, {}),
+              ElementsAre(HasSubstr("https: no interface of this machine has 192.0.2.9")));
+}
+
 TEST(AddressWarnings, OfOctoListenersAndOutboundFlows) {
   std::string text =
       fmt::format(fmt::runtime(kConfig), fmt::arg("bridge", "10.0.0.11"), fmt::arg("worker", 1));
