@@ -151,7 +151,7 @@ struct Scenery {
   config::Edge edge;
   std::shared_ptr<config::EdgeListener> listener = std::make_shared<config::EdgeListener>();
   std::shared_ptr<const Site> site;
-  WorkerPool pool{1, 10};
+  CheckPools checks;
 };
 
 const Scenery& TheScenery() {
@@ -195,8 +195,8 @@ class Scene final : private HttpService {
   Scene() : loop_(*Loop::Create()), rates_(16) {
     const Scenery& scenery = TheScenery();
     site_ = std::make_shared<LoopSite>(
-        scenery.site, const_cast<WorkerPool&>(scenery.pool),
-        [this](std::function<void()> task) { loop_->Post(std::move(task)); }, counters_);
+        scenery.site, const_cast<CheckPools&>(scenery.checks),
+        [this](std::function<void()> task) { loop_->Post(std::move(task)); }, counters_, rates_);
     group_ = std::make_shared<Group>(*loop_, scenery.edge.upstreams[0], nullptr,
                                      Balancer::Counters{counters_.Server("origin", "s")});
     for (auto& wire : upstreams_) {
@@ -325,6 +325,7 @@ class Scene final : private HttpService {
   }
   std::shared_ptr<LoopSite> SiteOf(const config::EdgeListener&) override { return site_; }
   RateTable& rates() override { return rates_; }
+  std::shared_ptr<LogFile> log() override { return nullptr; }
   void StartTunnel(Session&, const ClientInfo&, std::unique_ptr<Stream>, std::string_view,
                    std::string_view, TunnelPlan) override {
     FUZZ_CHECK(false);  // of HTTP/1 alone
