@@ -122,7 +122,8 @@ TEST_F(PublishTest, EndsAtOnceWithASilentRelay) {
   auto publisher = std::make_unique<Publisher>(
       base_.get(), socket_, [] {}, kFast);
   publisher->Publish(Snapshot(1));
-  ASSERT_TRUE(Until([&] { return relay.snapshots().size() == 1; }));
+  // Or a second time: who is not answered connects anew.
+  ASSERT_TRUE(Until([&] { return !relay.snapshots().empty(); }));
   auto start = std::chrono::steady_clock::now();
   publisher.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(900));
