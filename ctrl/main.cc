@@ -152,14 +152,12 @@ bool Overlap(const config::Endpoint& a, const config::Endpoint& b) {
          (a.address.IsUnspecified() || b.address.IsUnspecified());
 }
 
-// What `bridgehead check --host` finds out about files and cores. When the machine starts they are
-// no reason not to serve the rest; an operator who reloads is told.
+// What `bridgehead check --host` finds out about folders and cores. When the machine starts they
+// are no reason not to serve the rest; an operator who reloads is told.
 absl::Status App::CheckEdge(const config::Config& config,
                             std::vector<std::string>& warnings) const {
-  config::HostSources sources;
-  sources.try_to_listen = [](const config::Endpoint&) { return 0; };  // Edge::Prepare does
   config::HostFindings findings;
-  config::CheckHostForEdge(config, sources, findings);
+  config::CheckEdgePlaces(config, {}, findings);
   if (started_ && !findings.ok()) return absl::InvalidArgumentError(Lines(findings.errors));
   for (const config::Finding& error : findings.errors) warnings.push_back(error.Line());
   return absl::OkStatus();

@@ -66,4 +66,8 @@ void CheckHostForRelay(const Config& config, const HostSources& sources, HostFin
 // may not read is a warning, since bridgehead-ctrl may be of another user. Adds to `findings`.
 void CheckHostForEdge(const Config& config, const HostSources& sources, HostFindings& findings);
 
+// The part of it that bridgehead-ctrl refuses a reload for: cores, and the files and folders of
+// hosts. Addresses and certificates it tries itself.
+void CheckEdgePlaces(const Config& config, const HostSources& sources, HostFindings& findings);
+
 }  // namespace bridgehead::config

@@ -164,12 +164,18 @@ std::optional<std::string> ReadFileOf(const Config& config, const std::string& k
 void CheckHostForEdge(const Config& config, const HostSources& sources, HostFindings& findings) {
   const Edge& edge = config.edge;
   if (edge.cores.empty()) return;
-  CheckCores(config, "edge.cores", edge.cores, sources, findings);
   for (size_t i = 0; i < edge.listeners.size(); ++i) {
     CheckListening(config, fmt::format("edge.listeners[{}].listen", i), edge.listeners[i].listen,
                    sources, findings);
   }
   CheckCertificates(config, sources.now ? sources.now() : time(nullptr), findings);
+  CheckEdgePlaces(config, sources, findings);
+}
+
+void CheckEdgePlaces(const Config& config, const HostSources& sources, HostFindings& findings) {
+  const Edge& edge = config.edge;
+  if (edge.cores.empty()) return;
+  CheckCores(config, "edge.cores", edge.cores, sources, findings);
   for (size_t i = 0; i < edge.hosts.size(); ++i) {
     CheckHostFiles(config, edge.hosts[i], fmt::format("edge.hosts[{}]", i), findings);
   }

@@ -4,6 +4,7 @@ Where a request is taken nevertheless, the server gets exactly one, in its canon
 is behind it is no second one.
 """
 
+import os
 import time
 from contextlib import suppress
 
@@ -331,15 +332,18 @@ def test_pipelined_without_reading(own_edge, origin):
     data = get("/teapot") * 1000
     with lab.client("http") as client:
         assert client.ask(get("/teapot")).status == 418
-    before = lab.resident_bytes()
-    for _ in range(3):
+    resident = [lab.resident_bytes()]
+    for _ in range(4):
         with lab.client("http", receive_buffer=4096) as client:
             client.sock.settimeout(1)
             sent = 0
             with pytest.raises(TimeoutError):
                 while sent < 100 << 20:
                     sent += client.sock.send(data)
-            assert lab.resident_bytes() - before < 4 << 20
+            resident.append(lab.resident_bytes())
+    # A sanitizer keeps what was freed, up to a size that the first time reaches.
+    first, most = (1, 24 << 20) if "ASAN_OPTIONS" in os.environ else (0, 4 << 20)
+    assert max(resident) - resident[first] < most, resident
 
 
 def test_upgrade_and_smuggled_request(edge, origin):
