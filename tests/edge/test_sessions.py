@@ -60,6 +60,17 @@ def test_resumed_over_a_reload(own_edge, files, version):
     assert counted(lab) == [1, 4]
 
 
+def test_each_connection_gets_a_ticket_for_the_next(edge, files):
+    """Clients of TLS 1.3 use one once (RFC 8446 appendix C.4)."""
+    tls = context(files, ssl.TLSVersion.TLSv1_3)
+    tickets = [ticket(edge, tls)]
+    for _ in range(4):
+        with connect(edge, tls, tickets[-1]) as client:
+            assert client.sock.session_reused
+            tickets.append(client.sock.session)
+    assert len({one.id for one in tickets}) == 5
+
+
 @pytest.mark.slow
 @VERSIONS
 def test_keys_are_renewed(own_edge, files, version):

@@ -121,7 +121,10 @@ class ExampleLab:
             self.path(folder).mkdir(parents=True)
             os.chown(self.path(folder), 65534, 65534)
             os.chmod(self.path(folder), 0o2770)  # as deploy/systemd/bridgehead.tmpfiles has it
-        self.path("var/lib/bridgehead/acme/.well-known/acme-challenge").mkdir(parents=True)
+        for host in self.config["edge"]["hosts"]:
+            for route in host.get("routes", []):
+                if "files" in route:
+                    Path(route["files"]["root"]).mkdir(parents=True, exist_ok=True)
         self.trusted = self.directory / "trusted.pem"
         self.trusted.touch()
         self._make_certificates()

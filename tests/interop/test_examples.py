@@ -258,7 +258,6 @@ def machines(lab):
     (page / "index.html").write_text('<script><!--#include virtual="/config.js" --></script>')
     (page / "config.js").write_text("var config = {};")
     for folder, file in (("libs", "external_api.min.js"), ("sounds", "join.opus"), ("css", "all.css")):
-        lab.path(f"var/www/jitsi-meet/{folder}").mkdir(parents=True)
         lab.path(f"var/www/jitsi-meet/{folder}/{file}").write_text(f"the {folder}")
     nginx(lab, lab.servers, "100.64.1.3", 80, f"""
         server {{ listen 100.64.1.3:80; root {page}; ssi on; }}
@@ -319,7 +318,6 @@ def test_an_absent_bridge_has_an_error_page(machines):
          servers=["10.8.0.11/24"])
 def gateway(lab):
     lab.path("etc/bridgehead/htpasswd").write_text((lab.example / "htpasswd.example").read_text())
-    lab.path("var/www/wcs").mkdir(parents=True)
     lab.path("var/www/wcs/index.html").write_text("<p>player</p>")
     tokens = lab.path("var/lib/bridgehead/tokens")
     tokens.mkdir(parents=True)

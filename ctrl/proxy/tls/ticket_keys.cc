@@ -85,7 +85,9 @@ int TicketKeys::Callback(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_C
   const std::optional<Opening> opening = keys->Find(name, Clock::now());
   if (!opening) return kNoTicket;
   if (!Init(opening->key, iv, cipher, mac, false)) return kFailed;
-  return opening->renew ? kUseAndRenew : kUse;
+  // TLS 1.3 clients use a ticket once (RFC 8446 appendix C.4): without another one, every second
+  // connection would be a full handshake.
+  return opening->renew || SSL_version(ssl) == TLS1_3_VERSION ? kUseAndRenew : kUse;
 }
 
 }  // namespace bridgehead::proxy
