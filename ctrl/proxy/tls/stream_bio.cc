@@ -17,7 +17,7 @@ Io StreamBio::Flush() {
 IoResult StreamBio::Write(iovec bytes) {
   if (held_.empty()) return stream_.Send({&bytes, 1}, more_);
   const std::array<iovec, 2> parts{iovec{held_.data(), held_.size()}, bytes};
-  IoResult result = stream_.Send(parts, more_);
+  IoResult result = stream_.Send({parts.data(), bytes.iov_len > 0 ? 2U : 1U}, more_);
   if (result.bytes < held_.size()) {
     held_.erase(0, result.bytes);
     result.bytes = 0;
