@@ -89,7 +89,8 @@ enum class PathMatch { kExact, kPrefix, kRegex };
 struct ProxyAction {
   std::string upstream;
   // Replaces what the path matched (kExact, kPrefix), or, of kRegex, the whole path with \1..\9
-  // filled in. Not set: the path goes on as it came. Location headers are mapped back.
+  // filled in. Not set: the path goes on as it came. Location headers are mapped back. What follows
+  // a "?" are arguments that are set in the query.
   std::optional<std::string> rewrite;
   bool websocket = false;                     // upgrades are passed on; else refused with 400
   std::vector<std::string> origins;           // of upgrades: "https://meet.example.org"; empty: any

@@ -192,8 +192,28 @@ FormedText UrlPath(std::string_view text) {
   return why.empty() ? Good(text) : Wrong(std::move(why));
 }
 
+// Of a rewrite: name=value, with & between.
+std::string WhyNoArguments(std::string_view text) {
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return IsVisible(c) && c != '#'; })) {
+    return "with what no query has: blanks, a #, or what is not ASCII";
+  }
+  for (size_t at = 0; at <= text.size();) {
+    const std::string_view argument = text.substr(at, text.find('&', at) - at);
+    const size_t name = std::min(argument.find('='), argument.size());
+    if (name == 0 || name == argument.size() ||
+        !std::all_of(argument.begin(), argument.begin() + name, IsUnreserved)) {
+      return "with a query that is not name=value&name=value";
+    }
+    at += argument.size() + 1;
+  }
+  return "";
+}
+
 FormedText Rewrite(std::string_view text) {
-  std::string why = WhyNoPath(text);
+  if (text.size() > kMaxUrl) return TooLong(text);
+  const size_t query = text.find('?');
+  std::string why = WhyNoPath(text.substr(0, query));
+  if (why.empty() && query != std::string_view::npos) why = WhyNoArguments(text.substr(query + 1));
   for (size_t at = 0; why.empty() && (at = text.find('\\', at)) != std::string_view::npos; at++) {
     const char next = at + 1 < text.size() ? text[at + 1] : '\0';
     if (next < '1' || next > '9') why = "with a backslash that no digit 1 to 9 follows";
@@ -285,8 +305,9 @@ const TextForm kUrlPathForm = {
     "path of a URL", "a path of visible ASCII that begins with /, such as /http-bind", UrlPath};
 const TextForm kRegexForm = {"regular expression of RE2",
                              "a regular expression, such as ^/([a-z]+)/http-bind$", Regex};
-const TextForm kRewriteForm = {
-    "path of a URL", "a path that begins with /, with \\1 to \\9 for groups of regex", Rewrite};
+const TextForm kRewriteForm = {"path of a URL, with a query or without",
+                               "a path that begins with /, with \\1 to \\9 for groups of regex",
+                               Rewrite};
 const TextForm kRedirectForm = {
     "URL or path, with variables",
     "a URL or path, such as https://$host$path$query or /ofmeet/, in which $ begins a variable",

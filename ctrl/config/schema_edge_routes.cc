@@ -120,9 +120,11 @@ std::vector<Key> ProxyKeys() {
        .type = Type::kForm,
        .form = &kRewriteForm,
        .default_note = "none: the path goes on as it came",
-       .doc = "With upstream: what stands in place of path or exact in the path that is passed on, "
-              "or of the whole path with regex, whose groups \\1 to \\9 are. Location headers of "
-              "answers are mapped back.",
+       .doc =
+           "With upstream: what stands in place of path or exact in the path that is passed on, "
+           "or of the whole path with regex, whose groups \\1 to \\9 are. Location headers of "
+           "answers are mapped back. Arguments behind it, as in /http-bind?prefix=\\1, are set in "
+           "the query, behind what the client has there; its own of the same names are left out.",
        .set =
            [](Config& c, const Value& v) {
              if (auto* action = ActionOf<ProxyAction>(c)) action->rewrite = Text(v);

@@ -126,6 +126,8 @@ def routes(files):
         {"path": "/prefix/longer", "upstream": "second"},
         {"path": "/prefix", "upstream": "origin", "rewrite": "/new"},
         {"regex": "^/tenant/([a-z]+)/bind$", "upstream": "origin", "rewrite": "/http-bind/\\1"},
+        {"regex": "^/tenant/([^/]+)/argument$", "upstream": "origin",
+         "rewrite": "/http-bind?prefix=\\1"},
         {"path": "/fields", "upstream": "origin", "request_headers": [
             {"name": "X-Set", "set": "$client_address $scheme $host"},
             {"name": "X-Gone", "remove": True}, {"name": "X-More", "append": "two"}],

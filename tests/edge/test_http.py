@@ -15,6 +15,8 @@ from wire import chunked, get, post, wait_for
     ("/prefix", "origin", "/new"), ("/prefix/a%20b?x", "origin", "/new/a%20b?x"),
     ("/prefixed", "origin", "/prefixed"), ("/prefix/longer/z", "second", "/prefix/longer/z"),
     ("/tenant/abc/bind?sid", "origin", "/http-bind/abc?sid"),
+    ("/tenant/abc/argument", "origin", "/http-bind?prefix=abc"),
+    ("/tenant/a&b/argument?sid=1&prefix=c", "origin", "/http-bind?sid=1&prefix=a%26b"),
     ("/tenant/ABC/bind", "origin", "/tenant/ABC/bind"), ("/%7euser", "origin", "/~user"),
     ("http://meet.example/absolute", "origin", "/absolute")])
 def test_routes(edge, origins, path, server, sent):

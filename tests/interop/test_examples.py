@@ -268,7 +268,7 @@ def machines(lab):
 
 def test_pages_and_files(machines):
     check_cleartext(machines, "meet.example.org")
-    for room in ("EuroBSDCon", "caf%C3%A9", "a-room_of=one"):
+    for room in ("EuroBSDCon", "caf%C3%A9", "a-room_of=one", "tenant/room"):
         assert machines.curl(f"https://meet.example.org/{room}")[2] == \
             "<script>var config = {};</script>"
     assert machines.curl("https://meet.example.org/config.js")[2] == "var config = {};"
@@ -282,14 +282,16 @@ def test_pages_and_files(machines):
                          "--path-as-is")[0] == 400
 
 
-def test_bosh_and_xmpp_over_websocket(machines):
+@pytest.mark.parametrize("tenant", ["", "/tenant"])
+def test_bosh_and_xmpp_over_websocket(machines, tenant):
     for _ in range(2):  # the second one over a connection that was kept
         status, headers, body = machines.curl(
-            "https://meet.example.org/http-bind", "-H", "Content-Type: text/xml", "-d",
+            f"https://meet.example.org{tenant}/http-bind", "-H", "Content-Type: text/xml", "-d",
             BOSH.format("meet.example.org"))
         assert status == 200 and headers["content-type"].startswith("text/xml")
         assert "sid=" in body and "ANONYMOUS" in body
-    assert "ANONYMOUS" in xmpp_features(machines, "wss://meet.example.org/xmpp-websocket?room=r",
+    assert "ANONYMOUS" in xmpp_features(machines,
+                                        f"wss://meet.example.org{tenant}/xmpp-websocket?room=r",
                                         "meet.example.org", origin="https://meet.example.org")
     assert machines.refused_websocket("wss://meet.example.org/xmpp-websocket",
                                       origin="https://evil.example.com") == 403

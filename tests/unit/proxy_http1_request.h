@@ -15,7 +15,7 @@ namespace bridgehead::proxy {
 
 struct Read {
   RequestHead head;
-  RequestParser::Result result;
+  HeadResult result;
   size_t taken = 0;
 };
 

@@ -334,7 +334,7 @@ TEST(ProxyHttp1Request, OneAfterAnother) {
   const std::string first = Get("X: 1\r\n"), second = "HEAD /2 HTTP/1.1\r\nHost: b\r\n\r\n";
   RequestParser parser;
   RequestHead head;
-  RequestParser::Result result = parser.Feed(first + second, head);
+  HeadResult result = parser.Feed(first + second, head);
   ASSERT_EQ(result.progress, HeadProgress::kDone);
   EXPECT_EQ(result.taken, first.size());
   EXPECT_FALSE(parser.begun());

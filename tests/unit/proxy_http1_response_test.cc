@@ -21,7 +21,7 @@ class Response {
  public:
   explicit Response(const std::string& bytes, Asked asked = {}) {
     Feed(bytes, bytes.size(), asked);
-    const RequestedResult whole = result_;
+    const HeadResult whole = result_;
     const Framing framing = head_.framing;
     for (const size_t step : {1, 2, 3, 7}) {
       Feed(bytes, step, asked);
@@ -36,8 +36,6 @@ class Response {
   Refusal refusal() const { return result_.refusal; }
 
  private:
-  using RequestedResult = ResponseParser::Result;
-
   void Feed(std::string_view bytes, size_t step, Asked asked) {
     ResponseParser parser;
     parser.Begin(asked.method, asked.upgrade);
@@ -49,7 +47,7 @@ class Response {
   }
 
   ResponseHead head_;
-  RequestedResult result_;
+  HeadResult result_;
 };
 
 std::string Ok(const std::string& fields) {
@@ -201,7 +199,7 @@ TEST(ProxyHttp1Response, InterimResponsesAreFollowed) {
   for (unsigned i = 0; i < ResponseParser::kMaxInterim; ++i) bytes += interim;
   std::string_view rest = bytes += last;
   for (unsigned i = 0; i < ResponseParser::kMaxInterim; ++i) {
-    const ResponseParser::Result result = parser.Feed(rest, head);
+    const HeadResult result = parser.Feed(rest, head);
     ASSERT_EQ(result.progress, HeadProgress::kDone);
     EXPECT_EQ(head.status, 100);
     rest.remove_prefix(result.taken);

@@ -1,4 +1,5 @@
 // From paths to routes: precedence, rewrites and back, server ids, templates.
+#include <optional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -8,6 +9,7 @@
 #include "ctrl/proxy/route/path.h"
 #include "ctrl/proxy/route/route_table.h"
 #include "ctrl/proxy/route/template.h"
+#include "fmt/format.h"
 
 namespace bridgehead::proxy {
 namespace {
@@ -149,6 +151,45 @@ TEST(ProxyRoutes, ExpressionsRewriteTheWholePath) {
   EXPECT_EQ(Rewritten(table, "/room/abc/7"), "refused") << "a backslash";
 }
 
+// What is passed on of `path` with `query`.
+std::string Target(const RouteTable& table, std::string_view path,
+                   std::optional<std::string_view> query) {
+  std::string target = Rewritten(table, path);
+  if (const auto match = table.Find(path)) table.AppendQuery(*match, query, target);
+  return target;
+}
+
+TEST(ProxyRoutes, QueriesGoOnAsTheyCame) {
+  const RouteTable table = Table({NewRoute(PathMatch::kPrefix, "/", "/srv")});
+  EXPECT_EQ(Target(table, "/x", std::nullopt), "/srv/x");
+  EXPECT_EQ(Target(table, "/x", ""), "/srv/x?");
+  EXPECT_EQ(Target(table, "/x", "pwd=1&&a?b"), "/srv/x?pwd=1&&a?b");
+}
+
+TEST(ProxyRoutes, RewritesSetArguments) {
+  const RouteTable table = Table({
+      NewRoute(PathMatch::kRegex, "^/([^/]+)/http-bind$", "/http-bind?prefix=\\1&from=edge"),
+      NewRoute(PathMatch::kPrefix, "/app", "/srv?all=a"),
+  });
+  EXPECT_EQ(Target(table, "/one/http-bind", std::nullopt), "/http-bind?prefix=one&from=edge");
+  EXPECT_EQ(Target(table, "/one/http-bind", "room=r&token=t"),
+            "/http-bind?room=r&token=t&prefix=one&from=edge");
+  EXPECT_EQ(Target(table, "/app/x", "q"), "/srv/x?q&all=a");
+  EXPECT_EQ(table.Unrewrite(1, "/srv/y?z"), "/app/y?z");
+}
+
+TEST(ProxyRoutes, ArgumentsOfARewriteAreNotTheClients) {
+  const RouteTable table =
+      Table({NewRoute(PathMatch::kRegex, "^/([^/]+)/bind$", "/bind?prefix=\\1")});
+  for (const char* query : {"prefix=x", "prefix", "pre%66ix=x&prefix=y", "p%72%65fix"}) {
+    EXPECT_EQ(Target(table, "/one/bind", query), "/bind?prefix=one") << query;
+  }
+  EXPECT_EQ(Target(table, "/one/bind", "Prefix=x&prefixes=y&=prefix&pre%zzfix"),
+            "/bind?Prefix=x&prefixes=y&=prefix&pre%zzfix&prefix=one");
+  EXPECT_EQ(Target(table, "/a&room=b+c%26%C3%A9/bind", std::nullopt),
+            "/bind?prefix=a%26room%3Db%2Bc%26%C3%A9");
+}
+
 TEST(ProxyRoutes, ExpressionsTakeLinearTime) {
   const RouteTable table = Table({NewRoute(PathMatch::kRegex, "^/(a+)+$", "/\\1")});
   const std::string path = "/" + std::string(kMaxPathBytes - 2, 'a') + "b";
@@ -169,6 +210,11 @@ TEST(ProxyRoutes, WhatCanNotWorkIsAnErrorWithItsPath) {
   EXPECT_THAT(ErrorOf({NewRoute(kPrefix, "/a/../b")}), HasSubstr("no request"));
   EXPECT_THAT(ErrorOf({NewRoute(kExact, "/a//b")}), HasSubstr("no request"));
   EXPECT_THAT(ErrorOf({NewRoute(kExact, "/a", "b")}), HasSubstr("rewrite: got b, expected a path"));
+  for (const char* query : {"", "a", "=b", "a=b&", "a b=c", "a=#", "a=\\0", "a=\\", "a%20=b"}) {
+    EXPECT_THAT(ErrorOf({NewRoute(kExact, "/a", fmt::format("/b?{}", query))}),
+                HasSubstr("expected name=value"))
+        << query;
+  }
   EXPECT_THAT(ErrorOf({NewRoute(kRegex, "(")}), HasSubstr("path (: missing )"));
   EXPECT_THAT(ErrorOf({NewRoute(kRegex, "(a)\\1")}), HasSubstr("invalid escape sequence"));
   EXPECT_THAT(ErrorOf({NewRoute(kRegex, "(a)", "/\\2")}), HasSubstr("rewrite /\\2:"));

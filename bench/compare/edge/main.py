@@ -11,7 +11,8 @@ import resource
 import subprocess
 import sys
 
-from peers import ORIGIN_HTTP, ORIGIN_STREAM, PEERS, SERVER_NAME, make_certificate
+from peers import (ORIGIN_HTTP, ORIGIN_STREAM, PEERS, RESERVED_PORTS, SERVER_NAME,
+                   make_certificate)
 from processes import CLIENT_CORE, PROXY_CORE, Failed, Load
 from report import OURS, summarise, table
 from scenarios import SCENARIOS
@@ -20,6 +21,7 @@ FILES = 65536  # descriptors, two of them for each connection through a proxy
 SCRATCH = "/dev/shm"
 SYSCTLS = {
     "net/ipv4/ip_local_port_range": "1024 65535",
+    "net/ipv4/ip_local_reserved_ports": RESERVED_PORTS,
     "net/core/somaxconn": "4096",
 }
 
@@ -104,10 +106,17 @@ def main():
     summaries, everything = {}, {}
     make_certificate(SCRATCH)
     load = Load(options.build, SCRATCH, SERVER_NAME)
-    with load.origin(ORIGIN_HTTP, ORIGIN_STREAM):
-        for name in options.only:
-            everything[name] = run_scenario(SCENARIOS[name], options, load, SCRATCH)
-            summaries[name] = summarise(everything[name])
+    try:
+        with load.origin(ORIGIN_HTTP, ORIGIN_STREAM):
+            for name in options.only:
+                everything[name] = run_scenario(SCENARIOS[name], options, load, SCRATCH)
+                summaries[name] = summarise(everything[name])
+    finally:  # what was measured before a failure is a result too
+        report(options, summaries, everything)
+    return 1 if any(summary.get(OURS, {}).get("wrong") for summary in summaries.values()) else 0
+
+
+def report(options, summaries, everything):
     print("\nProxy on core 1; TLS 1.3, TLS_AES_128_GCM_SHA256, X25519, P-256 certificate.")
     for name, summary in summaries.items():
         print("\n" + table(SCENARIOS[name], summary))
@@ -116,7 +125,6 @@ def main():
             json.dump({"seconds": options.seconds, "summary": summaries, "rounds": everything},
                       file, indent=1)
             file.write("\n")
-    return 1 if any(summary.get(OURS, {}).get("wrong") for summary in summaries.values()) else 0
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ ORIGIN_STREAM = "127.0.0.1:8081"
 HTTPS = "127.0.0.1:8443"
 TUNNEL = "127.0.0.1:8444"
 PASS = "127.0.0.1:8445"
+RESERVED_PORTS = "8080,8081,8443-8445,9100"  # no client's; 9100: bridgehead's admin server
 MAX_CONNECTIONS = 30000  # limits of the proxies, out of the way
 
 

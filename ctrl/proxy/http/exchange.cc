@@ -198,7 +198,7 @@ bool Exchange::PumpDown() {
 }
 
 bool Exchange::TakeHead(std::string_view& bytes) {
-  const ResponseParser::Result result = parser_.Feed(bytes, response_);
+  const HeadResult result = parser_.Feed(bytes, response_);
   bytes.remove_prefix(result.taken);
   if (result.progress == HeadProgress::kRefused) {
     Fail(502, fmt::format("upstream's response: {}", TextOf(result.refusal)));

@@ -252,13 +252,13 @@ bool Exchange::PrepareRequest() {
   std::string rewritten;
   const std::optional<std::string_view> path = host_->table.Rewrite(match_, path_, rewritten);
   std::string target(path.value_or(""));
-  if (head_.has_query()) {
-    if (!IsQuery(head_.query())) {
-      Answer(400, "query holds what none may");
-      return false;
-    }
-    target.append("?").append(head_.query());
+  std::optional<std::string_view> query;
+  if (head_.has_query()) query = head_.query();
+  if (query && !IsQuery(*query)) {
+    Answer(400, "query holds what none may");
+    return false;
   }
+  host_->table.AppendQuery(match_, query, target);
   const RequestFacts facts = Facts();
   HeadEditor editor(head_);
   if (!path || !head_.SetTarget(target)) {

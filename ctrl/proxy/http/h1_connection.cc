@@ -105,7 +105,7 @@ bool H1Connection::ReadHead() {
     bytes = Text(service_.loop().scratch().first(got.bytes));
   }
   const bool first_bytes = !parser_.begun();
-  const RequestParser::Result result = parser_.Feed(bytes, head_);
+  const HeadResult result = parser_.Feed(bytes, head_);
   // Of all requests but the first, which had its time from the connection's begin on.
   if (first_bytes && requests_ > 0) timer_.Set(client_.listener->request_timeout);
   std::string rest(bytes.substr(result.taken));

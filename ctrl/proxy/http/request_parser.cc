@@ -69,27 +69,9 @@ const HeadLimits RequestParser::kLimits = {
     .first_line_refusal = Refusal::kTargetTooLong,
 };
 
-RequestParser::Result RequestParser::Feed(std::string_view bytes, RequestHead& head) {
-  if (bytes.empty()) return {};
-  if (!begun_) {
-    begun_ = true;
-    head.Clear();
-    reader_.Begin();
-  }
-  size_t taken = 0;
-  while (true) {
-    const HeadScanner::Result scanned = reader_.Scan(bytes.substr(taken), head);
-    taken += scanned.taken;
-    Refusal refusal = scanned.refusal;
-    if (scanned.event == HeadScanner::Event::kMore) return {HeadProgress::kMore, taken, {}};
-    if (scanned.event == HeadScanner::Event::kFirstLine) refusal = ReadRequestLine(head);
-    if (scanned.event == HeadScanner::Event::kEnd) {
-      begun_ = false;
-      refusal = Finish(head);
-      if (refusal == Refusal::kNone) return {HeadProgress::kDone, taken, refusal};
-    }
-    if (refusal != Refusal::kNone) return {HeadProgress::kRefused, taken, refusal};
-  }
+HeadResult RequestParser::Feed(std::string_view bytes, RequestHead& head) {
+  return reader_.Feed(
+      bytes, head, [&] { return ReadRequestLine(head); }, [&] { return Finish(head); });
 }
 
 // RFC 9112 section 3: method SP request-target SP HTTP-version, with exactly one SP.

@@ -22,19 +22,13 @@ class RequestParser {
   static constexpr size_t kMaxHead = 32 * 1024;
   static constexpr size_t kMaxFields = 100;
 
-  struct Result {
-    HeadProgress progress = HeadProgress::kMore;
-    size_t taken = 0;  // bytes that belong to the head; the others are the caller's
-    Refusal refusal = Refusal::kNone;
-  };
-
   RequestParser() : reader_(kLimits) {}
 
   // `head`: the same one until kDone. Its first bytes clear it. After kDone the next call begins
   // the next request; after kRefused the connection has no next one.
-  Result Feed(std::string_view bytes, RequestHead& head);
+  HeadResult Feed(std::string_view bytes, RequestHead& head);
   // Some bytes of a head are there, but not all.
-  bool begun() const { return begun_; }
+  bool begun() const { return reader_.begun(); }
 
  private:
   static const HeadLimits kLimits;
@@ -46,7 +40,6 @@ class RequestParser {
   Refusal FindHost(const RequestHead& head, std::string_view& host) const;
 
   HeadReader reader_;
-  bool begun_ = false;
   size_t authority_at_ = 0, authority_size_ = 0;  // in the target, if it has one
 };
 

@@ -12,31 +12,13 @@ const HeadLimits ResponseParser::kLimits = {
 void ResponseParser::Begin(Method request_method, Upgrade upgrade) {
   request_method_ = request_method;
   asked_ = upgrade;
-  begun_ = false;
+  reader_.Restart();
   interim_ = 0;
 }
 
-ResponseParser::Result ResponseParser::Feed(std::string_view bytes, ResponseHead& head) {
-  if (bytes.empty()) return {};
-  if (!begun_) {
-    begun_ = true;
-    head.Clear();
-    reader_.Begin();
-  }
-  size_t taken = 0;
-  while (true) {
-    const HeadScanner::Result scanned = reader_.Scan(bytes.substr(taken), head);
-    taken += scanned.taken;
-    Refusal refusal = scanned.refusal;
-    if (scanned.event == HeadScanner::Event::kMore) return {HeadProgress::kMore, taken, {}};
-    if (scanned.event == HeadScanner::Event::kFirstLine) refusal = ReadStatusLine(head);
-    if (scanned.event == HeadScanner::Event::kEnd) {
-      begun_ = false;
-      refusal = Finish(head);
-      if (refusal == Refusal::kNone) return {HeadProgress::kDone, taken, refusal};
-    }
-    if (refusal != Refusal::kNone) return {HeadProgress::kRefused, taken, refusal};
-  }
+HeadResult ResponseParser::Feed(std::string_view bytes, ResponseHead& head) {
+  return reader_.Feed(
+      bytes, head, [&] { return ReadStatusLine(head); }, [&] { return Finish(head); });
 }
 
 // RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. The last SP is often not

@@ -21,19 +21,13 @@ class ResponseParser {
   static constexpr size_t kMaxFields = 200;
   static constexpr unsigned kMaxInterim = 8;  // responses of 1xx before the one that counts
 
-  struct Result {
-    HeadProgress progress = HeadProgress::kMore;
-    size_t taken = 0;  // bytes that belong to the head
-    Refusal refusal = Refusal::kNone;
-  };
-
   ResponseParser() : reader_(kLimits) {}
 
   // Before each request's first response. `upgrade`: what the request asks for.
   void Begin(Method request_method, Upgrade upgrade);
   // `head`: the same one until kDone. After a head of 1xx, but 101, the next call begins the next
   // one. What is behind a head of 101 is the tunnel's.
-  Result Feed(std::string_view bytes, ResponseHead& head);
+  HeadResult Feed(std::string_view bytes, ResponseHead& head);
 
  private:
   static const HeadLimits kLimits;
@@ -45,7 +39,6 @@ class ResponseParser {
   HeadReader reader_;
   Method request_method_ = Method::kGet;
   Upgrade asked_ = Upgrade::kNone;
-  bool begun_ = false;
   unsigned interim_ = 0;
 };
 

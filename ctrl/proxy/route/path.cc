@@ -8,9 +8,26 @@
 namespace bridgehead::proxy {
 namespace {
 
-bool IsUnreserved(uint8_t byte) {  // RFC 3986 section 2.3
+// -1: none.
+int HexDigit(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  const char lower = absl::ascii_tolower(static_cast<unsigned char>(digit));
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+}  // namespace
+
+bool IsUnreserved(uint8_t byte) {
   return absl::ascii_isalnum(byte) || byte == '-' || byte == '.' || byte == '_' || byte == '~';
 }
+
+int EscapedByte(std::string_view rest) {
+  if (rest.size() < 3) return -1;
+  const int high = HexDigit(rest[1]), low = HexDigit(rest[2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+namespace {
 
 PathError ErrorOfByte(uint8_t byte) {
   if (byte <= ' ' || byte == 0x7f) return PathError::kControl;
@@ -61,20 +78,6 @@ class Utf8Reader {
   int more_ = 0;
   uint8_t low_ = 0x80, high_ = 0xbf;
 };
-
-// -1: none.
-int HexDigit(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  const char lower = absl::ascii_tolower(static_cast<unsigned char>(digit));
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// The byte of the escape that `rest` begins with; -1: it is none.
-int EscapedByte(std::string_view rest) {
-  if (rest.size() < 3) return -1;
-  const int high = HexDigit(rest[1]), low = HexDigit(rest[2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
 
 PathError AppendEscape(std::string_view rest, Utf8Reader& utf8, std::string& out) {
   const int escaped = EscapedByte(rest);

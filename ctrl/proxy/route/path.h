@@ -44,6 +44,10 @@ struct CheckedPath {
 // memory is worth keeping. Time: linear.
 CheckedPath CheckPath(std::string_view raw, std::string& scratch);
 
+// Of RFC 3986 section 2.3: letters, digits, "-", ".", "_" and "~".
+bool IsUnreserved(uint8_t byte);
+// The byte of the escape ("%2F") that `rest` begins with; -1: it begins with none.
+int EscapedByte(std::string_view rest);
 // Of a target's part behind its "?": visible ASCII without "#" (RFC 3986 section 3.4).
 bool IsQuery(std::string_view query);
 

@@ -97,13 +97,24 @@ absl::StatusOr<RouteTable> RouteTable::Build(std::span<const config::Route> rout
 }
 
 absl::Status RouteTable::Add(const config::Route& route) {
-  Entry entry{route.match, route.path, std::nullopt, nullptr};
+  Entry entry{route.match, route.path, std::nullopt, std::nullopt, nullptr};
   if (const auto* proxy = std::get_if<config::ProxyAction>(&route.action)) {
     entry.rewrite = proxy->rewrite;
   }
+  if (absl::Status split = SplitRewrite(entry); !split.ok()) return split;
   absl::Status added = route.match == PathMatch::kRegex ? AddRegex(entry) : AddPath(entry);
   if (added.ok()) entries_.push_back(std::move(entry));
   return added;
+}
+
+absl::Status RouteTable::SplitRewrite(Entry& entry) {
+  const size_t mark = entry.rewrite ? entry.rewrite->find('?') : std::string::npos;
+  if (mark == std::string::npos) return absl::OkStatus();
+  auto query = QueryRewrite::Parse(std::string_view(*entry.rewrite).substr(mark + 1));
+  if (!query.ok()) return Bad(entry.path, std::string(query.status().message()));
+  entry.query_rewrite = *std::move(query);
+  entry.rewrite->resize(mark);
+  return absl::OkStatus();
 }
 
 absl::Status RouteTable::AddPath(Entry& entry) {
@@ -221,6 +232,15 @@ std::optional<std::string_view> RouteTable::Rewrite(const RouteMatch& match, std
   out += match.rest;
   if (out.size() > kMaxPathBytes) return std::nullopt;
   return out;
+}
+
+void RouteTable::AppendQuery(const RouteMatch& match, std::optional<std::string_view> query,
+                             std::string& target) const {
+  if (const Entry& entry = entries_[match.route]; entry.query_rewrite) {
+    entry.query_rewrite->Append(query.value_or(""), match.captures, target);
+  } else if (query) {
+    target.append("?").append(*query);
+  }
 }
 
 std::optional<std::string> RouteTable::Unrewrite(uint32_t route, std::string_view path) const {

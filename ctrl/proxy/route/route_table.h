@@ -30,6 +30,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "ctrl/config/edge.h"
+#include "ctrl/proxy/route/query_rewrite.h"
 
 namespace re2 {
 class RE2;
@@ -71,6 +72,10 @@ class RouteTable {
   // (400).
   std::optional<std::string_view> Rewrite(const RouteMatch& match, std::string_view path,
                                           std::string& out) const;
+  // Appends what stands behind the path for the upstream, with its "?": the client's query, which
+  // is nothing if there is no "?", and the arguments that the route's `rewrite` sets.
+  void AppendQuery(const RouteMatch& match, std::optional<std::string_view> query,
+                   std::string& target) const;
   // Maps an upstream's path back to what a client knows it as: the inverse of Rewrite. Nothing: it
   // is not below the rewrite, or that can not be inverted (expressions). `path` may have a query.
   std::optional<std::string> Unrewrite(uint32_t route, std::string_view path) const;
@@ -79,13 +84,15 @@ class RouteTable {
   struct Entry {
     config::PathMatch match;
     std::string path;
-    std::optional<std::string> rewrite;
+    std::optional<std::string> rewrite;         // the path of it
+    std::optional<QueryRewrite> query_rewrite;  // what it has behind a "?"
     std::unique_ptr<re2::RE2> regex;
   };
   using Paths = absl::flat_hash_map<std::string, uint32_t>;
 
   RouteTable();
   absl::Status Add(const config::Route& route);
+  static absl::Status SplitRewrite(Entry& entry);
   absl::Status AddPath(Entry& entry);
   absl::Status AddRegex(Entry& entry);
   std::optional<RouteMatch> FindPrefix(std::string_view path) const;
