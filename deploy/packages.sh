@@ -22,7 +22,7 @@ DEMO_PACKAGES=(
 TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
-  curl nghttp2-client nginx haproxy python3-hpack python3-h2 varnish
+  curl nghttp2-client nginx haproxy python3-hpack python3-h2 varnish valgrind
 )
 # The servers and clients of the examples.
 INTEROP_PACKAGES=(

@@ -26,7 +26,7 @@ SANITIZED_MODES = "2-source"
 MESON_SUITES = ("unit", "packets", "bpf")
 PROGRAMS = ["relay/bridgehead-relay", "ctrl/bridgehead-ctrl", "ctrl/bridgehead", "bpf/steer.bpf.o"]
 SANITIZED_NETNS = ["test_media.py", "test_broken.py", "test_neighbours.py", "test_lifecycle.py"]
-NOT_QUICK = ("interop", "fuzz")
+NOT_QUICK = ("interop", "instructions", "fuzz")
 # No test of the running programs: `--only tidy`, which .ci/run adds.
 ON_DEMAND = ("tidy",)
 ANALYZED = ("relay/net/", "relay/session/", "relay/walk/")
@@ -240,6 +240,7 @@ class Runner:
             "netns": lambda: self.pytest(["tests/netns"], build, *slow, environment=netns),
             "edge": lambda: self.pytest(["tests/edge"], build, *slow),
             "interop": lambda: self.pytest(["tests/interop"], build),
+            "instructions": lambda: self.pytest(["tests/instructions"], build),
             "fuzz": self.fuzz,
             "tidy": self.tidy,
         }
@@ -280,7 +281,7 @@ def parse():
                         help="also build and run with ASan and UBSan (--only sanitize: nothing else)")
     parser.add_argument("--only", action="append", metavar="SUITE", choices=[
         "format", "consistency", "unit", "packets", "bpf", "netns", "edge", "interop",
-        "fuzz", "tidy", "sanitize"],
+        "instructions", "fuzz", "tidy", "sanitize"],
         help="one suite of: %(choices)s; can be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build",
                         help="the sanitized build stands beside it (default: build)")

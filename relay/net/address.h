@@ -49,9 +49,12 @@ static_assert(sizeof(Ipv6Address) == 16 && alignof(Ipv6Address) == 1);
 
 // An address that a host can send from or receive on (RFC 1122 section 3.2.1.3): not in 0/8, 127/8,
 // multicast, reserved or broadcast.
-constexpr bool IsHostAddress(be32 address) {
-  uint32_t first = address.ToHost() >> 24;
+// `first`: of its bytes.
+constexpr bool IsHostAddress(uint8_t first) {
   return first != 0 && first != 127 && first < 224;
+}
+constexpr bool IsHostAddress(be32 address) {
+  return IsHostAddress(static_cast<uint8_t>(address.Raw()));
 }
 
 // The same for IPv6 (RFC 4291): not unspecified, loopback, IPv4-mapped or -compatible, multicast;

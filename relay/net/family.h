@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "relay/net/address.h"
 #include "relay/net/endian.h"
@@ -20,7 +21,23 @@ struct [[gnu::packed]] FlowKey {
   be16 source_port;
   be16 destination_port;
 
-  bool operator==(const FlowKey& other) const = default;
+  // Word by word, however it lies.
+  bool operator==(const FlowKey& other) const {
+    static_assert(sizeof(FlowKey) % 8 == 4);
+    const auto* a = reinterpret_cast<const uint8_t*>(this);
+    const auto* b = reinterpret_cast<const uint8_t*>(&other);
+    uint64_t difference = 0;
+    for (size_t at = 0; at < sizeof(FlowKey) - 4; at += 8) {
+      uint64_t words[2];
+      memcpy(&words[0], a + at, 8);
+      memcpy(&words[1], b + at, 8);
+      difference |= words[0] ^ words[1];
+    }
+    uint32_t last[2];
+    memcpy(&last[0], a + sizeof(FlowKey) - 4, 4);
+    memcpy(&last[1], b + sizeof(FlowKey) - 4, 4);
+    return (difference | (last[0] ^ last[1])) == 0;
+  }
 };
 
 struct Ipv4 {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "relay/net/family.h"
 #include "relay/session/place.h"
@@ -69,13 +70,13 @@ struct alignas(64) Flow {
     Endpoints endpoints;  // families other than k4To4
     Ipv4Tuples v4;        // k4To4
   };
-  uint16_t transport_delta = 0;  // for the UDP checksum: addresses and ports
-  uint64_t bytes = 0;            // IP bytes as they arrived
-  uint64_t packets : 47 = 0;
+  uint16_t transport_delta = 0;          // for the UDP checksum: addresses and ports
+  uint64_t bytes = 0;                    // IP bytes as they arrived
   uint64_t ingress_port : 8 = kAnyPort;  // the only port this direction may come in on, or kAnyPort
   Direction direction : 1 = Direction::kToBridge;
   Families families : 2 = Families::k4To4;
-  uint8_t state : 6 = 0;              // FlowState
+  uint64_t state : 6 = 0;             // FlowState
+  uint64_t packets : 47 = 0;          // only grows: CountPacket
   uint32_t last_seen = 0;             // seconds of the worker's clock
   uint16_t adjacency = kNoAdjacency;  // index into Forwarding, or kNoAdjacency
   uint16_t route_generation = 0;      // of Forwarding; another one: look the route up again
@@ -86,6 +87,15 @@ struct alignas(64) Flow {
   std::atomic<uint32_t> tail{0};
 
   Flow() : endpoints() {}
+
+  // One more in `packets`: as the upper end of its word it needs no mask.
+  void CountPacket() {
+    auto* at = reinterpret_cast<uint8_t*>(&bytes) + sizeof(bytes);
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    word += uint64_t{1} << (64 - 47);
+    memcpy(at, &word, sizeof(word));
+  }
 };
 
 // Whether both are matched by the same packets.

@@ -47,11 +47,11 @@ class NatPorts {
     uint16_t port = 0;     // host order
   };
 
-  NatPorts() = default;
+  NatPorts() : NatPorts(0, {}) {}
   NatPorts(size_t addresses, PortPartition partition)
       : partition_(partition),
         words_(partition.count / 64 + (partition.count % 64 != 0)),
-        sessions_(addresses * partition.count),
+        sessions_(addresses * partition.count + 1),  // the last one: nobody's
         taken_(addresses * words_),
         resting_(addresses * partition.count) {
     for (size_t i = 0; i < sessions_.size(); ++i) sessions_[i] = kNone;
@@ -80,19 +80,16 @@ class NatPorts {
     return std::nullopt;
   }
 
-  // The session that `port` on NAT address `address` stands for, or kNone; also for ports outside
-  // the partition.
-  uint32_t Lookup(size_t address, uint16_t port) const {
-    uint32_t offset = static_cast<uint32_t>(port) - partition_.first;
-    if (offset >= partition_.count) return kNone;
-    return sessions_[address * partition_.count + offset];
+  // Where `port` on NAT address `address` is in the table; the slot of nobody for ports outside the
+  // partition.
+  size_t Slot(size_t address, uint16_t port) const {
+    const uint32_t offset = static_cast<uint32_t>(port) - partition_.first;
+    return offset < partition_.count ? address * partition_.count + offset : sessions_.size() - 1;
   }
-  void Prefetch(size_t address, uint16_t port) const {
-    uint32_t offset = static_cast<uint32_t>(port) - partition_.first;
-    if (offset < partition_.count) {
-      __builtin_prefetch(&sessions_[address * partition_.count + offset]);
-    }
-  }
+  void Prefetch(size_t slot) const { __builtin_prefetch(&sessions_[slot]); }
+  // The session that the port of this slot stands for, or kNone.
+  uint32_t At(size_t slot) const { return sessions_[slot]; }
+  uint32_t Lookup(size_t address, uint16_t port) const { return At(Slot(address, port)); }
 
   // Frees the port at once: its session was never confirmed.
   void Release(Binding binding) {

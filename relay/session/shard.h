@@ -98,13 +98,14 @@ class SessionShard {
     return value == FlowTable::kNone ? nullptr : &FlowAt(value);
   }
   // The flow of packets to a NAT port, not yet compared; nullptr: no session has the port.
-  Flow* NatCandidate(size_t address, uint16_t port) {
-    uint32_t value = nat_ports_.Lookup(address, port);
+  Flow* NatCandidate(size_t slot) {
+    uint32_t value = nat_ports_.At(slot);
     return value == NatPorts::kNone ? nullptr : &FlowAt(value);
   }
+  size_t NatSlot(size_t address, uint16_t port) const { return nat_ports_.Slot(address, port); }
   const HashKey& hash_key() const { return config_.hash_key; }
   void PrefetchTable(uint64_t hash) const { table_.Prefetch(hash); }
-  void PrefetchNat(size_t address, uint16_t port) const { nat_ports_.Prefetch(address, port); }
+  void PrefetchNat(size_t slot) const { nat_ports_.Prefetch(slot); }
   // What a session is found by when another session of the same client and listener has the plain
   // hash: see Create.
   uint64_t SiblingHash(uint64_t hash, uint32_t ufrag_tag) const {
@@ -156,9 +157,7 @@ class SessionShard {
   static constexpr uint32_t kNone = 0xffff'ffff;
   static constexpr size_t kAdvanceBudget = 32;  // sessions and ports looked at in one poll
 
-  Flow& FlowAt(uint32_t value) {
-    return sessions_[value / 2].flow(static_cast<Direction>(value % 2));
-  }
+  Flow& FlowAt(uint32_t value) { return *(reinterpret_cast<Flow*>(&sessions_[0]) + value); }
   static uint32_t ValueOf(uint32_t session, Direction direction) {
     return session * 2 + static_cast<uint32_t>(direction);
   }

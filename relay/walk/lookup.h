@@ -72,7 +72,8 @@ inline Flow* FindFlow(const Packet& packet, const FlowKey<Family>& key, SessionS
                       const Snapshot& snapshot) {
   auto takes = [&](const Flow& flow) { return Takes(flow, packet, key, snapshot); };
   if (packet.nat_reply) {
-    Flow* flow = shard.NatCandidate(packet.nat_address, key.destination_port.ToHost());
+    Flow* flow =
+        shard.NatCandidate(shard.NatSlot(packet.nat_address, key.destination_port.ToHost()));
     if (flow == nullptr || takes(*flow)) return flow;
     if (!SharesItsPort(*flow)) return nullptr;
   }
@@ -82,7 +83,8 @@ inline Flow* FindFlow(const Packet& packet, const FlowKey<Family>& key, SessionS
 template <class Family>
 inline void BeginLookup(Packet& packet, const SessionShard& shard) {
   if (packet.nat_reply) {
-    shard.PrefetchNat(packet.nat_address, packet.Key<Family>().destination_port.ToHost());
+    packet.slot = shard.NatSlot(packet.nat_address, packet.Key<Family>().destination_port.ToHost());
+    shard.PrefetchNat(packet.slot);
   } else {
     packet.hash = HashPacket(packet, packet.Key<Family>(), shard.hash_key());
     shard.PrefetchTable(packet.hash);
@@ -91,9 +93,7 @@ inline void BeginLookup(Packet& packet, const SessionShard& shard) {
 
 inline void FindCandidate(Packet& packet, SessionShard& shard) {
   if (packet.nat_reply) {
-    be16 port =
-        packet.ipv6 ? packet.Key<Ipv6>().destination_port : packet.Key<Ipv4>().destination_port;
-    packet.flow = shard.NatCandidate(packet.nat_address, port.ToHost());
+    packet.flow = shard.NatCandidate(packet.slot);
   } else {
     packet.flow = shard.Candidate(packet.hash);
   }

@@ -70,7 +70,10 @@ struct alignas(64) Packet {
   uint16_t nat_address = 0;
   bool ordered = false;    // a fragment that comes from the worker which orders its datagram's
   Place place = kNoPlace;  // IPv6: of the address of ours or of a bridge that the packet names
-  uint64_t hash = 0;       // of the flow table
+  union {
+    uint64_t hash = 0;  // of the flow table
+    uint64_t slot;      // of the NAT ports, with nat_reply
+  };
   Flow* flow = nullptr;
 
   // Only after the parser has accepted the packet.

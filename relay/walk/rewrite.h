@@ -195,14 +195,16 @@ inline void RewriteHeaders(Packet& packet, const Flow& flow, const Snapshot& sna
 
 // Layer 2: in place of the old header, whatever its size was. The buffer has room in front.
 inline void WriteEthernet(Packet& packet, const Adjacency& adjacency) {
-  uint8_t* ip = packet.frame + packet.ip_offset;
-  packet.frame = ip - adjacency.l2_bytes;
-  packet.length = adjacency.l2_bytes + packet.ip_length;
-  packet.ip_offset = adjacency.l2_bytes;
-  memcpy(packet.frame, adjacency.l2.data(), 14);
-  if (adjacency.l2_bytes > 14) memcpy(packet.frame + 14, adjacency.l2.data() + 14, 4);
+  const uint8_t bytes = adjacency.l2_bytes;
+  uint8_t* frame = packet.frame + packet.ip_offset - bytes;
+  packet.frame = frame;
+  packet.length = uint32_t{bytes} + packet.ip_length;
+  packet.ip_offset = bytes;
   packet.egress = adjacency.next_hop.port;
   packet.verdict = Verdict::kTransmit;
+  memcpy(frame, adjacency.l2.data(), 14);
+  if (bytes > 14) [[unlikely]]
+    memcpy(frame + 14, adjacency.l2.data() + 14, 4);
   if (!adjacency.used.load(std::memory_order_relaxed)) {
     adjacency.used.store(true, std::memory_order_relaxed);
   }

@@ -109,7 +109,7 @@ template <class Family>
 class LocalAddressTable {
  public:
   using Address = typename Family::Address;
-  struct Entry {
+  struct alignas(sizeof(Address) == 4 ? 16 : 32) Entry {
     Address address;
     LocalAddress local;
   };

@@ -8,6 +8,7 @@
 // port.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 #include <vector>
@@ -25,11 +26,14 @@ class Steering {
   static constexpr size_t kTableSize = 128;  // redirection table entries, as most NICs have
 
   Steering(size_t workers, uint16_t nat_first, uint16_t nat_last)
-      : workers_(workers), nat_first_(nat_first) {
+      : workers_(workers),
+        nat_first_(nat_first),
+        port_owner_(static_cast<size_t>(nat_last - nat_first) + 1) {
     for (size_t i = 0; i < kTableSize; ++i) table_[i] = static_cast<uint8_t>(i % workers);
     for (size_t w = 0; w < workers; ++w) {
       PortPartition part = PartitionOf(nat_first, nat_last, w, workers);
-      port_owner_.insert(port_owner_.end(), part.count, static_cast<uint8_t>(w));
+      std::fill_n(port_owner_.begin() + (part.first - nat_first), part.count,
+                  static_cast<uint8_t>(w));
     }
   }
 

@@ -12,18 +12,6 @@
 namespace bridgehead {
 namespace {
 
-size_t PayloadSize(const Packet& packet) {
-  const size_t headers =
-      (packet.ipv6 ? Ipv6::kHeaderBytes : Ipv4::kHeaderBytes) + sizeof(UdpHeader);
-  return packet.ip_length - headers;
-}
-
-// RTP or RTCP (RFC 7983 section 7), which is nearly everything, by a byte that lies in the cache
-// line of the headers.
-bool IsRtp(const Packet& packet) {
-  return PayloadSize(packet) > 0 && packet.Payload()[0] >> 6 == 2;
-}
-
 // Packets that may be cut: the sender allows it (RFC 791), or the translated packet says so (RFC
 // 7915 section 5.1). An IPv6 sender does not (RFC 8200 section 5).
 template <class Family>
@@ -50,6 +38,7 @@ Walk::Walk(SessionShard& shard, const Steering& steering, std::vector<PortTraits
       steering_(steering),
       ports_(std::move(ports)),
       counters_(counters),
+      tally_(counters),
       hold_(resolve),
       buffers_(buffers) {
   more_.reserve(kMostMore);
@@ -84,14 +73,16 @@ void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t 
       FindCandidate(packet, shard_);
     }
   }
+  const WaysOut ways(*snapshot.forwarding);
   for (Packet& packet : burst) {
     if (packet.verdict != Verdict::kOpen) continue;
     if (packet.ipv6) {
-      Finish<Ipv6>(packet, snapshot, now);
+      if (!ForwardPlain<Ipv6>(packet, snapshot, ways, now)) Finish<Ipv6>(packet, snapshot, now);
     } else {
-      Finish<Ipv4>(packet, snapshot, now);
+      if (!ForwardPlain<Ipv4>(packet, snapshot, ways, now)) Finish<Ipv4>(packet, snapshot, now);
     }
   }
+  tally_.Flush();
   CountHeld();
 }
 
@@ -122,14 +113,31 @@ void Walk::Begin(Packet& packet, const Snapshot& snapshot) {
   }
 }
 
+// False: the packet is not plain, or not of an established session; nothing has been done to it.
 template <class Family>
-void Walk::Finish(Packet& packet, const Snapshot& snapshot, uint32_t now) {
-  if (packet.kind != PacketKind::kUdp) [[unlikely]] {
+inline bool Walk::ForwardPlain(Packet& packet, const Snapshot& snapshot, const WaysOut& ways,
+                               uint32_t now) {
+  Flow* flow = packet.flow;  // null for fragments and ICMP errors
+  if (flow == nullptr || !Takes(*flow, packet, packet.Key<Family>(), snapshot)) [[unlikely]]
+    return false;
+  const Adjacency* adjacency = PlainWayOut<Family>(packet, *flow, ways);
+  if (adjacency == nullptr) [[unlikely]]
+    return false;
+  Account(*flow, packet.ip_length, now);
+  RewritePlain<Family>(packet.frame + packet.ip_offset, *flow, snapshot);
+  WriteEthernet(packet, *adjacency);
+  return true;
+}
+
+// Whatever is not plain.
+template <class Family>
+[[gnu::noinline]] void Walk::Finish(Packet& packet, const Snapshot& snapshot, uint32_t now) {
+  if (packet.kind != PacketKind::kUdp) {
     return packet.kind == PacketKind::kFragment ? OrderFragment<Family>(packet, snapshot, now)
                                                 : Error<Family>(packet, snapshot, now);
   }
   Drop drop = Drop::kNone;
-  if (!ConfirmFlow<Family>(packet, shard_, snapshot)) [[unlikely]] {
+  if (!ConfirmFlow<Family>(packet, shard_, snapshot)) {
     drop = Admit<Family>(packet, shard_, ports_[packet.port], snapshot, now);
   } else if (packet.flow->direction == Direction::kToBridge && !IsRtp(packet)) [[unlikely]] {
     drop = FollowClient<Family>(packet, shard_, ports_[packet.port], snapshot, now);
@@ -173,25 +181,6 @@ void Walk::Established(Packet& packet, const Snapshot& snapshot, uint32_t now) {
   if (adjacency == nullptr) [[unlikely]]
     return Hold(packet, snapshot, now);
   WriteEthernet(packet, *adjacency);
-}
-
-void Walk::Account(Flow& flow, uint16_t bytes, uint32_t now) {
-  flow.last_seen = now;
-  ++flow.packets;
-  flow.bytes += bytes;
-  TrafficCounters* const both[] = {&counters_.listeners[flow.listener],
-                                   &counters_.bridges[flow.bridge]};
-  if (flow.direction == Direction::kToClient) {
-    for (TrafficCounters* traffic : both) {
-      traffic->packets_to_client.Add(1);
-      traffic->bytes_to_client.Add(bytes);
-    }
-  } else {
-    for (TrafficCounters* traffic : both) {
-      traffic->packets_to_bridge.Add(1);
-      traffic->bytes_to_bridge.Add(bytes);
-    }
-  }
 }
 
 // Too large for its way out, and its sender lets it be cut.

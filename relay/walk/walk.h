@@ -15,6 +15,7 @@
 
 #include "relay/api/counters.h"
 #include "relay/session/shard.h"
+#include "relay/walk/forward.h"
 #include "relay/walk/fragment.h"
 #include "relay/walk/hold.h"
 #include "relay/walk/icmp_error.h"
@@ -22,6 +23,7 @@
 #include "relay/walk/snapshot.h"
 #include "relay/walk/split.h"
 #include "relay/walk/steer.h"
+#include "relay/walk/tally.h"
 
 namespace bridgehead {
 
@@ -68,10 +70,17 @@ class Walk {
   template <bool kSteer, class Family>
   void Begin(Packet& packet, const Snapshot& snapshot);
   template <class Family>
+  bool ForwardPlain(Packet& packet, const Snapshot& snapshot, const WaysOut& ways, uint32_t now);
+  template <class Family>
   void Finish(Packet& packet, const Snapshot& snapshot, uint32_t now);
   template <class Family>
   void Established(Packet& packet, const Snapshot& snapshot, uint32_t now);
-  void Account(Flow& flow, uint16_t bytes, uint32_t now);
+  void Account(Flow& flow, uint16_t bytes, uint32_t now) {
+    flow.last_seen = now;
+    flow.CountPacket();
+    flow.bytes += bytes;
+    tally_.Add(flow, bytes);
+  }
   template <class Family>
   void Cut(Packet& packet, const Adjacency* adjacency, uint16_t mtu, const Snapshot& snapshot,
            uint32_t now);
@@ -110,6 +119,7 @@ class Walk {
   const Steering& steering_;
   std::vector<PortTraits> ports_;
   WorkerCounters& counters_;
+  Tally tally_;
   HoldList hold_;
   FragmentTable fragments_;
   BufferSource& buffers_;

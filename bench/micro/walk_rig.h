@@ -1,0 +1,55 @@
+// A worker with established sessions and packets of them, all in memory: what the benchmarks of the
+// walk share.
+//
+// A burst goes through the stages one by one, as Walk::RunBurst joins them, or through the walk
+// itself. Frames are made anew for each burst, so that every packet is parsed, found and rewritten
+// as from the wire.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "relay/net/family.h"
+#include "relay/walk/walk.h"
+
+namespace bridgehead::bench {
+
+enum class Stage : uint8_t {
+  kParse,      // walk/parse.h
+  kSteer,      // walk/steer.h, and the look-up's first round: hash, prefetch
+  kCandidate,  // walk/lookup.h: bucket or NAT slot read, flow prefetched
+  kConfirm,    // walk/lookup.h: the flow's key compared
+  kRewrite,    // walk/rewrite.h: headers, checksums, Ethernet
+  kWalk,       // all of them and what Walk does between: limits, states, counters
+};
+inline constexpr std::array kStages = {Stage::kParse,   Stage::kSteer,   Stage::kCandidate,
+                                       Stage::kConfirm, Stage::kRewrite, Stage::kWalk};
+std::string_view Name(Stage stage);
+
+class WalkRig {
+ public:
+  struct Options {
+    size_t sessions = 1024;
+    bool source_nat = true;
+    bool ipv6 = false;
+  };
+
+  // Throws std::runtime_error when the sessions can not be made.
+  static std::unique_ptr<WalkRig> Make(const Options& options);
+  virtual ~WalkRig() = default;
+
+  // The next burst: packets of these kBurst sessions, alternately to the bridge and to the client.
+  virtual void Fill(const uint32_t* sessions) = 0;
+  // Takes the burst through one stage, all of those before it having been through.
+  virtual void Run(Stage stage) = 0;
+  // Throws std::logic_error unless all of the burst has been forwarded. After kRewrite or kWalk.
+  virtual void Check() const = 0;
+  // Of all tables together.
+  virtual size_t bytes() const = 0;
+};
+
+}  // namespace bridgehead::bench
