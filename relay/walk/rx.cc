@@ -14,6 +14,18 @@ uint8_t ChecksumFlagsOf(uint64_t ol_flags) {
   return flags;
 }
 
+// `offload`: the port has looked at checksums.
+inline void MakePacket(rte_mbuf* mbuf, uint8_t port, bool offload, Packet& packet) {
+  packet = Packet{};
+  packet.frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
+  packet.buffer = mbuf;
+  packet.length = rte_pktmbuf_data_len(mbuf);
+  packet.port = port;
+  if (offload) packet.checksum_flags = ChecksumFlagsOf(mbuf->ol_flags);
+  if (mbuf->nb_segs != 1) [[unlikely]]
+    packet.End(Drop::kFrameTooLong);
+}
+
 }  // namespace
 
 RxStage::RxStage(const std::vector<port::OpenPort>& ports, size_t worker, size_t workers,
@@ -25,28 +37,18 @@ RxStage::RxStage(const std::vector<port::OpenPort>& ports, size_t worker, size_t
   for (const port::OpenPort& port : ports) checksum_offload_.push_back(port.rx_checksum_offload);
 }
 
-void RxStage::MakePacket(rte_mbuf* mbuf, uint8_t port, Packet& packet) const {
-  packet = Packet{};
-  packet.frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
-  packet.buffer = mbuf;
-  packet.length = rte_pktmbuf_data_len(mbuf);
-  packet.port = port;
-  if (checksum_offload_[port]) packet.checksum_flags = ChecksumFlagsOf(mbuf->ol_flags);
-  if (mbuf->nb_segs != 1) [[unlikely]]
-    packet.End(Drop::kFrameTooLong);
-}
-
 size_t RxStage::Receive(size_t index, std::span<Packet, kBurst> burst) {
   const PortQueue& queue = queues_[index];
   rte_mbuf* mbufs[kBurst];
   size_t count = rte_eth_rx_burst(queue.ethdev, queue.queue, mbufs, kBurst);
   if (count == 0) return 0;
+  const bool offload = checksum_offload_[queue.port];
   uint64_t bytes = 0;
   for (size_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   for (size_t i = 0; i < count; ++i) {
     mbufs[i]->port = queue.port;  // index of the port; goes with the packet to other workers
     bytes += rte_pktmbuf_pkt_len(mbufs[i]);
-    MakePacket(mbufs[i], queue.port, burst[i]);
+    MakePacket(mbufs[i], queue.port, offload, burst[i]);
   }
   counters_.received.Add(count);
   counters_.ports[queue.port].rx_packets.Add(count);
@@ -62,7 +64,8 @@ size_t RxStage::ReceiveHandoff(size_t index, std::span<Packet, kBurst> burst) {
   }
   for (size_t i = 0; i < count; ++i) {
     auto* mbuf = static_cast<rte_mbuf*>(mbufs[i]);
-    MakePacket(mbuf, PortOfMbuf(*mbuf), burst[i]);
+    const uint8_t port = PortOfMbuf(*mbuf);
+    MakePacket(mbuf, port, checksum_offload_[port], burst[i]);
     burst[i].ordered = OrderedByOther(*mbuf);
   }
   if (count > 0) counters_.handoff_received.Add(count);

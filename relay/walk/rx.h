@@ -29,8 +29,6 @@ class RxStage {
   size_t ReceiveHandoff(size_t index, std::span<Packet, kBurst> burst);
 
  private:
-  void MakePacket(rte_mbuf* mbuf, uint8_t port, Packet& packet) const;
-
   std::vector<PortQueue> queues_;
   std::vector<rte_ring*> handoffs_;
   std::vector<bool> checksum_offload_;  // by port

@@ -33,28 +33,29 @@ TxStage::TxStage(const std::vector<port::OpenPort>& ports, size_t worker, size_t
   }
 }
 
-void TxStage::Dispatch(const Packet& packet) {
-  auto* mbuf = static_cast<rte_mbuf*>(packet.buffer);
-  switch (packet.verdict) {
-    case Verdict::kTransmit: {
-      UpdateMbuf(packet, mbuf);
-      Batch& batch = outs_[packet.egress].batch;
-      batch.mbufs[batch.count++] = mbuf;
-      return;
+void TxStage::Dispatch(std::span<const Packet> burst) {
+  for (const Packet& packet : burst) {
+    if (packet.verdict != Verdict::kTransmit) [[unlikely]] {
+      DispatchOther(packet);
+      continue;
     }
-    case Verdict::kHandoff: {
-      mbuf->port = MbufPort(packet);
-      Batch& batch = handoffs_[packet.egress];
-      batch.mbufs[batch.count++] = mbuf;
-      return;
-    }
-    case Verdict::kDrop:
-      Discard(mbuf, packet.drop);
-      return;
-    case Verdict::kHold:
-    case Verdict::kOpen:
-      return;  // kept by the walk
+    auto* mbuf = static_cast<rte_mbuf*>(packet.buffer);
+    UpdateMbuf(packet, mbuf);
+    Batch& batch = outs_[packet.egress].batch;
+    batch.mbufs[batch.count++] = mbuf;
+    batch.bytes += packet.length;
   }
+}
+
+void TxStage::DispatchOther(const Packet& packet) {
+  auto* mbuf = static_cast<rte_mbuf*>(packet.buffer);
+  if (packet.verdict == Verdict::kHandoff) {
+    mbuf->port = MbufPort(packet);
+    Batch& batch = handoffs_[packet.egress];
+    batch.mbufs[batch.count++] = mbuf;
+  } else if (packet.verdict == Verdict::kDrop) {
+    Discard(mbuf, packet.drop);
+  }  // what waits is kept by the walk
 }
 
 void TxStage::Discard(rte_mbuf* mbuf, Drop drop) {
@@ -81,27 +82,27 @@ void TxStage::Flush() {
 }
 
 void TxStage::Transmit(Out& out) {
-  if (out.own_queue) {
-    Send(out, out.batch.mbufs.data(), out.batch.count);
-    out.batch.count = 0;
-    return;
-  }
+  if (out.own_queue) return Send(out);
   // The other worker needs to know which port; the mbuf's own field carries it.
   for (uint16_t i = 0; i < out.batch.count; ++i) out.batch.mbufs[i]->port = out.way.queue.port;
   ToRing(out.ring, out.batch, counters_.tx_handoff_sent, Drop::kTxHandoffFull);
 }
 
-void TxStage::Send(const Out& out, rte_mbuf** mbufs, uint16_t count) {
-  uint64_t bytes = 0;
-  // Sizes first: a sent mbuf belongs to the port.
-  std::array<uint32_t, 2 * kBurst> lengths;
-  for (uint16_t i = 0; i < count; ++i) lengths[i] = mbufs[i]->pkt_len;
-  uint16_t sent = rte_eth_tx_burst(out.way.queue.ethdev, out.way.queue.queue, mbufs, count);
-  for (uint16_t i = 0; i < sent; ++i) bytes += lengths[i];
+void TxStage::Send(Out& out) {
+  Batch& batch = out.batch;
+  const PortQueue& queue = out.way.queue;
+  // A sent mbuf belongs to the port: only those that come back may be looked at.
+  const uint16_t sent =
+      rte_eth_tx_burst(queue.ethdev, queue.queue, batch.mbufs.data(), batch.count);
+  for (uint16_t i = sent; i < batch.count; ++i) {
+    batch.bytes -= batch.mbufs[i]->pkt_len;
+    Discard(batch.mbufs[i], Drop::kTxFull);
+  }
   counters_.forwarded.Add(sent);
-  counters_.ports[out.way.queue.port].tx_packets.Add(sent);
-  counters_.ports[out.way.queue.port].tx_bytes.Add(bytes);
-  for (uint16_t i = sent; i < count; ++i) Discard(mbufs[i], Drop::kTxFull);
+  counters_.ports[queue.port].tx_packets.Add(sent);
+  counters_.ports[queue.port].tx_bytes.Add(batch.bytes);
+  batch.count = 0;
+  batch.bytes = 0;
 }
 
 void TxStage::ToRing(rte_ring* ring, Batch& batch, Counter& sent, Drop full) {
@@ -110,6 +111,7 @@ void TxStage::ToRing(rte_ring* ring, Batch& batch, Counter& sent, Drop full) {
   sent.Add(taken);
   for (unsigned i = taken; i < batch.count; ++i) Discard(batch.mbufs[i], full);
   batch.count = 0;
+  batch.bytes = 0;
 }
 
 size_t TxStage::TransmitForOthers() {
@@ -121,6 +123,7 @@ size_t TxStage::TransmitForOthers() {
       auto* mbuf = static_cast<rte_mbuf*>(mbufs[i]);
       Batch& batch = outs_[mbuf->port].batch;
       batch.mbufs[batch.count++] = mbuf;
+      batch.bytes += mbuf->pkt_len;
     }
     if (count == 0) continue;
     counters_.tx_handoff_received.Add(count);

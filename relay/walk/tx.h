@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include <rte_ethdev.h>
@@ -20,8 +21,8 @@ class TxStage {
   TxStage(const std::vector<port::OpenPort>& ports, size_t worker, size_t workers,
           const Exchange& exchange, WorkerCounters& counters);
 
-  // Queues the packet by its verdict (any but kOpen). Flush sends.
-  void Dispatch(const Packet& packet);
+  // Queues packets by their verdicts (any but kOpen), at most kBurst. Flush sends.
+  void Dispatch(std::span<const Packet> burst);
   // Sends everything queued. To be called at least once in kBurst packets.
   void Flush();
   // Sends on what other workers have finished for this worker's ports. Returns packets seen.
@@ -36,6 +37,7 @@ class TxStage {
   struct Batch {
     std::array<rte_mbuf*, 2 * kBurst> mbufs;
     uint16_t count = 0;
+    uint64_t bytes = 0;  // of them all; where something counts them
   };
   struct Out {
     TransmitWay way;
@@ -44,8 +46,9 @@ class TxStage {
     Batch batch;
   };
 
+  void DispatchOther(const Packet& packet);
   void Transmit(Out& out);
-  void Send(const Out& out, rte_mbuf** mbufs, uint16_t count);
+  void Send(Out& out);
   void ToRing(rte_ring* ring, Batch& batch, Counter& sent, Drop full);
 
   std::vector<Out> outs_;            // by port

@@ -119,17 +119,17 @@ size_t Worker::Poll(const Snapshot& snapshot, uint32_t now) {
 void Worker::Process(size_t count, const Snapshot& snapshot, uint32_t now) {
   std::span<Packet> burst(burst_.data(), count);
   walk_.Run(burst, snapshot, now);
-  for (const Packet& packet : burst) tx_.Dispatch(packet);
+  tx_.Dispatch(burst);
   size_t queued = count;
   walk_.TakeMore([&](const Packet& packet) {
     if (queued++ % kBurst == 0) tx_.Flush();
-    tx_.Dispatch(packet);
+    tx_.Dispatch({&packet, 1});
   });
   tx_.Flush();
 }
 
 void Worker::Release(const Packet& packet) {
-  tx_.Dispatch(packet);
+  tx_.Dispatch({&packet, 1});
   tx_.Flush();
 }
 
