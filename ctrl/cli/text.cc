@@ -1,5 +1,7 @@
 #include "ctrl/cli/text.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <utility>
 
@@ -178,11 +180,12 @@ std::string StatusText(const view::Inputs& inputs, uint64_t now) {
   }
   out += fmt::format(
       "sessions  {} of {} ({} unconfirmed), {} created, {} expired ({} to make room), "
-      "{} of memory\n",
+      "{} of memory, {} bytes each\n",
       Thousands(totals.total.sessions_active), Thousands(totals.session_capacity),
       Thousands(totals.total.sessions_unconfirmed), Thousands(totals.total.sessions_created),
       Thousands(totals.total.sessions_expired), Thousands(totals.total.sessions_displaced),
-      Bytes(totals.session_memory_bytes));
+      Bytes(totals.session_memory_bytes),
+      totals.session_memory_bytes / std::max<uint64_t>(totals.session_capacity, 1));
   return out + PortsText(inputs) + WorkersText(totals) + ListenersText(inputs);
 }
 

@@ -62,13 +62,13 @@ std::vector<PlacedAddress> AllNatAddresses(const Config& config) {
 }
 
 MemoryEstimate EstimateMemory(const Config& config, uint32_t device_mtu) {
-  // Record of two cache lines, its places in the flow table and the timer wheel, the free list and
-  // the count of its source. Tables are rounded up.
-  constexpr uint64_t kBytesPerSession = 196;
+  // Record of two cache lines, its places in the flow table and the timer wheel, and the count of
+  // its source.
+  constexpr uint64_t kBytesPerSession = 168;
   // What remembers sources and their rates: of a fixed size.
   constexpr uint64_t kBytesPerWorker = uint64_t{9} << 20;
   // Session number, taken bit and place in the quarantine queue.
-  constexpr uint64_t kBytesPerNatPort = 13;
+  constexpr uint64_t kBytesPerNatPort = 11;
   const Dataplane& dataplane = config.dataplane;
   MemoryEstimate estimate;
   estimate.sessions =

@@ -144,6 +144,9 @@ struct Session {
                ? Ipv6Address::Mapped(to_bridge.v4.rewritten.destination)
                : places[to_bridge.endpoints.bridge];
   }
+  // Of a free record: the next one.
+  uint32_t next_free() const { return to_bridge.last_seen; }
+  void set_next_free(uint32_t index) { to_bridge.last_seen = index; }
   bool confirmed() const { return (to_client.state & kConfirmed) != 0; }
 };
 

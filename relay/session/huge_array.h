@@ -28,6 +28,7 @@ class HugeArray {
       Map(MAP_HUGETLB);
     }
     if (data_ == nullptr) {
+      bytes_ = size * sizeof(T);
       Map(0);
       if (data_ == nullptr) throw std::bad_alloc();
       madvise(data_, bytes_, MADV_HUGEPAGE);

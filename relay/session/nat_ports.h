@@ -105,7 +105,7 @@ class NatPorts {
         static_cast<uint32_t>(binding.address * partition_.count + binding.port - partition_.first);
     sessions_[slot] = kNone;
     --in_use_;
-    resting_[(rest_first_ + rest_count_) % resting_.size()] = {slot, now};
+    resting_[(rest_first_ + rest_count_) % resting_.size()] = {slot, static_cast<uint16_t>(now)};
     ++rest_count_;
   }
 
@@ -113,7 +113,7 @@ class NatPorts {
   void Advance(uint32_t now, uint32_t quarantine, size_t budget) {
     for (; budget > 0 && rest_count_ > 0; --budget) {
       const Resting& oldest = resting_[rest_first_];
-      if (now - oldest.since < quarantine) return;
+      if (static_cast<uint16_t>(now - oldest.since) < quarantine) return;
       size_t address = oldest.slot / partition_.count;
       size_t offset = oldest.slot % partition_.count;
       taken_[address * words_ + offset / 64] &= ~(uint64_t{1} << offset % 64);
@@ -127,9 +127,10 @@ class NatPorts {
   size_t bytes() const { return sessions_.bytes() + taken_.bytes() + resting_.bytes(); }
 
  private:
-  struct Resting {
+  // Packed: there is one for each port.
+  struct [[gnu::packed]] Resting {
     uint32_t slot = 0;
-    uint32_t since = 0;
+    uint16_t since = 0;  // seconds of the clock, its lower half
   };
 
   std::optional<uint32_t> FindFree(size_t address, uint32_t start) const {

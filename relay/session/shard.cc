@@ -49,7 +49,6 @@ SessionShard::SessionShard(const ShardConfig& config, WorkerCounters& counters)
     : config_(config),
       counters_(counters),
       sessions_(config.max_sessions),
-      free_(config.max_sessions),
       free_count_(config.max_sessions),
       // Two entries each: in destination NAT the way back is found by hash as well.
       table_(config.max_sessions * 2),
@@ -60,8 +59,8 @@ SessionShard::SessionShard(const ShardConfig& config, WorkerCounters& counters)
       timers_(config.max_sessions),
       admission_(config.hash_key),
       waiting_(std::min<size_t>(config.max_sessions, kMaxUnconfirmed)) {
-  for (size_t i = 0; i < free_.size(); ++i) {
-    free_[i] = static_cast<uint32_t>(free_.size() - 1 - i);
+  for (size_t i = 0; i < sessions_.size(); ++i) {
+    sessions_[i].set_next_free(static_cast<uint32_t>(i + 1));
     sessions_[i].sequence().store(1, std::memory_order_relaxed);
   }
   for (size_t i = 0; i < config.nat_addresses.size(); ++i) {
@@ -139,7 +138,7 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
     return Drop::kTableFull;
   }
 
-  uint32_t index = free_[free_count_ - 1];
+  const uint32_t index = first_free_;
   Endpoint towards_bridge = wanted.seen_as.value_or(wanted.client);  // what the bridge sees
   Endpoint listener = wanted.listener;
   std::optional<NatPorts::Binding> binding;
@@ -156,6 +155,7 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
   }
 
   Session& session = sessions_[index];
+  const uint32_t next_free = session.next_free();
   Fill(session, wanted, listener, towards_bridge, now);
   if (binding) session.to_bridge.state |= wanted.outbound ? kOutbound : kNatPort;
   if (wanted.outbound && keeper == kNone) session.to_bridge.state |= kKeeper;
@@ -163,9 +163,11 @@ Drop SessionShard::Create(const NewSession& wanted, bool sibling, uint32_t now,
   if (!Publish(index, wanted, sibling)) {
     sources_.Return(source);
     if (binding && keeper == kNone) nat_ports_.Release(*binding);
+    session.set_next_free(next_free);
     return Drop::kTableFull;
   }
   if (keeper != kNone) sessions_[keeper].set_sharers(sessions_[keeper].sharers() + 1);
+  first_free_ = next_free;
   --free_count_;
   timers_.Schedule(index, now + (wanted.trusted ? timeouts.idle : timeouts.unconfirmed));
   if (wanted.trusted) {
@@ -359,7 +361,9 @@ void SessionShard::Remove(uint32_t index, uint32_t now) {
   // flow. No packet has a port of zero.
   session.to_bridge.endpoints = Endpoints();
   session.to_client.endpoints = Endpoints();
-  free_[free_count_++] = index;
+  session.set_next_free(first_free_);
+  first_free_ = index;
+  ++free_count_;
 }
 
 void SessionShard::ReleasePort(const Session& session, uint32_t now) {
@@ -402,8 +406,8 @@ bool SessionShard::Copy(size_t index, Session& copy) const {
 }
 
 size_t SessionShard::bytes() const {
-  return sessions_.bytes() + free_.bytes() + table_.bytes() + nat_ports_.bytes() +
-         sources_.bytes() + timers_.bytes() + admission_.bytes() + waiting_.bytes();
+  return sessions_.bytes() + table_.bytes() + nat_ports_.bytes() + sources_.bytes() +
+         timers_.bytes() + admission_.bytes() + waiting_.bytes();
 }
 
 }  // namespace bridgehead

@@ -182,7 +182,7 @@ class SessionShard {
   ShardConfig config_;
   WorkerCounters& counters_;
   HugeArray<Session> sessions_;
-  HugeArray<uint32_t> free_;  // stack of free records
+  uint32_t first_free_ = 0;  // of a list through the free records
   size_t free_count_ = 0;
   FlowTable table_;
   // Numbers of NAT addresses: towards bridges and towards the outside, of each family.

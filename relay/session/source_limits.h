@@ -5,7 +5,6 @@
 // 6177).
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,9 +17,9 @@ namespace bridgehead {
 class SourceLimits {
  public:
   SourceLimits() = default;
-  // At most `sessions` counts are held at once, so a table of twice the size never fills.
+  // At most `sessions` counts are held at once: the table is full to 4/5 at most.
   SourceLimits(size_t sessions, const HashKey& key)
-      : key_(key), entries_(std::bit_ceil(sessions * 2)), mask_(entries_.size() - 1) {}
+      : key_(key), entries_(sessions + sessions / 4 + 1) {}
 
   // The source that an address of either family belongs to, as a number. Two /64s may share one, by
   // a chance of one in four thousand million: they then share a limit.
@@ -42,9 +41,9 @@ class SourceLimits {
     size_t hole = Position(source);
     if (entries_[hole].count == 0 || --entries_[hole].count > 0) return;
     // Closes the gap: later entries of the same run move up unless that would pass their home.
-    for (size_t at = (hole + 1) & mask_; entries_[at].count != 0; at = (at + 1) & mask_) {
+    for (size_t at = Next(hole); entries_[at].count != 0; at = Next(at)) {
       size_t home = Home(entries_[at].source);
-      if (((at - home) & mask_) >= ((at - hole) & mask_)) {
+      if (Distance(home, at) >= Distance(hole, at)) {
         entries_[hole] = entries_[at];
         entries_[at] = Entry{};
         hole = at;
@@ -61,17 +60,23 @@ class SourceLimits {
     uint32_t count = 0;  // 0: free
   };
 
-  size_t Home(uint32_t source) const { return HashWords(source, 0, key_) & mask_; }
+  size_t Home(uint32_t source) const {
+    return static_cast<uint32_t>(HashWords(source, 0, key_)) * entries_.size() >> 32;
+  }
+  size_t Next(size_t at) const { return at + 1 == entries_.size() ? 0 : at + 1; }
+  // How many steps of Next lead there.
+  size_t Distance(size_t from, size_t to) const {
+    return to >= from ? to - from : to + entries_.size() - from;
+  }
   // Where `source` is, or the free place where it belongs.
   size_t Position(uint32_t source) const {
     size_t at = Home(source);
-    while (entries_[at].count != 0 && entries_[at].source != source) at = (at + 1) & mask_;
+    while (entries_[at].count != 0 && entries_[at].source != source) at = Next(at);
     return at;
   }
 
   HashKey key_;
   HugeArray<Entry> entries_;
-  size_t mask_ = 0;
 };
 
 }  // namespace bridgehead

@@ -450,7 +450,7 @@ TEST(CliRun, Check) {
   result = RunCommand({"check", file.c_str()});
   EXPECT_EQ(result.code, kOk) << result.error;
   EXPECT_THAT(result.out,
-              testing::StartsWith(file + ": ok; the relay will take about 21.7 MiB for sessions, "
+              testing::StartsWith(file + ": ok; the relay will take about 19.9 MiB for sessions, "
                                          "and 138 MiB of hugepages or ordinary ones: 74.0 MiB for "
                                          "packets, 64.0 MiB for DPDK itself\n"));
   EXPECT_THAT(result.error, HasSubstr("warning: ")) << "of the short timeout";

@@ -181,7 +181,7 @@ TEST(MemoryOfSessions, IsEstimatedAsTheRelayTakesIt) {
 }
 
 TEST_F(HostTest, TooMuchMemoryIsAWarning) {
-  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * (65536 * 196 + (9u << 20)));
+  EXPECT_EQ(EstimateMemory(config_).sessions, 2u * (65536 * 168 + (9u << 20)));
   std::ofstream(sources_.meminfo) << "MemTotal:        80000 kB\n";
   const HostFindings findings = CheckHost(config_, sources_);
   EXPECT_TRUE(findings.ok());
