@@ -2,6 +2,7 @@
 # needs network.sh, DIRECTORY (this run's files), LOGS and BUILD (where the programs are).
 
 declare -A PIDS=()
+START_SECONDS=90
 JANUS_PORT=8188
 OFFER_PORT=8080 # of the bridges that are not Janus; outside, the second one's is the next
 LINE_PORT=22 # in the edge's own namespace, so no ssh server of the host is in the way
@@ -28,16 +29,17 @@ die() {
   exit 1
 }
 
-# await NAME SECONDS WHAT COMMAND...: until COMMAND succeeds; gives up early if NAME's process ends.
+# await NAME WHAT COMMAND...: until COMMAND succeeds; gives up early if NAME's process ends. The time is
+# for a machine that reads the program from a cold disk for the first time.
 await() {
-  local name=$1 seconds=$2 what=$3 tries
-  shift 3
-  for ((tries = 0; tries < seconds * 10; tries++)); do
+  local name=$1 what=$2 tries
+  shift 2
+  for ((tries = 0; tries < START_SECONDS * 10; tries++)); do
     alive "$name" || die "$name ended before $what" "$name"
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
-  die "$name: not $what after $seconds s" "$name"
+  die "$name: not $what after $START_SECONDS s" "$name"
 }
 
 # fill TEMPLATE FILE: replaces @WORDS@ by the variables of the same names.
@@ -58,8 +60,8 @@ start_bridges() {
     BRIDGE_NAMES=(jvb1 jvb2)
     start_bridge jvb1 "$BRIDGE"
     start_bridge jvb2 "$BRIDGE_SECOND"
-    await jvb1 20 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$OFFER_PORT"
-    await jvb2 20 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE_SECOND" "$OFFER_PORT"
+    await jvb1 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$OFFER_PORT"
+    await jvb2 "listening on TCP port $OFFER_PORT" listening "$BRIDGE_NS" "$BRIDGE_SECOND" "$OFFER_PORT"
   fi
 }
 
@@ -70,7 +72,7 @@ start_janus() {
     fill "$template" "$DIRECTORY/janus/$(basename "$template")"
   done
   start janus "$BRIDGE_NS" janus --configs-folder="$DIRECTORY/janus" --config="$DIRECTORY/janus/janus.jcfg"
-  await janus 10 "listening on TCP port $JANUS_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$JANUS_PORT"
+  await janus "listening on TCP port $JANUS_PORT" listening "$BRIDGE_NS" "$BRIDGE" "$JANUS_PORT"
 }
 
 start_bridge() { # start_bridge NAME ADDRESS
@@ -98,7 +100,7 @@ start_tcp_service() { # start_tcp_service NAME PORT TO
   local listen=TCP4-LISTEN
   [[ $IPV6 ]] && listen=TCP6-LISTEN
   start "$1" "$EDGE_NS" socat "$listen:$2,bind=$(bracketed "$PUBLIC"),reuseaddr,fork" "$3"
-  await "$1" 5 "listening" listening "$EDGE_NS" "$PUBLIC" "$2"
+  await "$1" "listening" listening "$EDGE_NS" "$PUBLIC" "$2"
 }
 
 # ctrl needs no privilege: it runs as the repository's owner, or as nobody when that is root. The
@@ -124,8 +126,8 @@ start_edge() {
     --steer-program "$BUILD/bpf/steer.bpf.o"
   start ctrl "$EDGE_NS" "${CTRL_USER[@]}" "$BUILD/ctrl/bridgehead-ctrl" --config "$DIRECTORY/bridgehead.yaml" \
     --run-dir "$DIRECTORY/run"
-  await ctrl 10 "answering" test -S "$DIRECTORY/run/ctrl.sock"
-  await relay 20 "forwarding" forwarding
+  await ctrl "answering" test -S "$DIRECTORY/run/ctrl.sock"
+  await relay "forwarding" forwarding
 }
 
 forwarding() {

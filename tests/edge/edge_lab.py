@@ -116,7 +116,7 @@ class EdgeLab:
                 raise AssertionError(f"bridgehead-ctrl has ended: {self.log()[-2000:]}")
             shown = run("ss", "-Htln")
             return all(f":{port} " in shown for port in ports)
-        wait_for("listening", listening, 10 * PATIENCE)
+        wait_for("listening", listening, 30 * PATIENCE)
         return self
 
     def reload(self, good=True):

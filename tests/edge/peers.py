@@ -257,7 +257,7 @@ class Peer:
             text = (self.folder / f"{self.name}.out").read_text(errors="replace")
             assert self.process.poll() is None, text
             return f":{self.port} " in run("ss", "-Htln")
-        wait_for(f"{self.name} listens", listening, 10 * PATIENCE)
+        wait_for(f"{self.name} listens", listening, 30 * PATIENCE)
 
     def stop(self):
         if self.process:

@@ -29,6 +29,7 @@ from netns import Namespace, mount_bpffs, veth
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "deploy/examples"
 BUILD = Path(os.environ.get("BRIDGEHEAD_BUILD", ROOT / "build")).resolve()
+START_SECONDS = 60.0  # a program that a cold disk reads for the first time
 PATIENCE = float(os.environ.get("BRIDGEHEAD_PATIENCE", "1"))
 FILES = re.compile(r"(?<![\w./*$-])/(?=(?:etc|var)/)")  # where a path of the configuration begins
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
@@ -175,7 +176,8 @@ class ExampleLab:
                 self.connect(address, port, namespace=namespace).close()
                 return True
             return False
-        wait_for(lambda: f"{name} listens on {address}:{port}\n{self.log(name)[-4000:]}", listening)
+        wait_for(lambda: f"{name} listens on {address}:{port}\n{self.log(name)[-4000:]}", listening,
+                 START_SECONDS)
 
     def start(self):
         """ctrl, once everything that the configuration names is there."""
@@ -206,7 +208,7 @@ class ExampleLab:
             return self.ready()
         try:
             wait_for(lambda: f"relay forwards\n{self.log('relay')}\n{self.log('ctrl')}",
-                     forwarding, 30)
+                     forwarding, START_SECONDS)
             yield
         finally:
             relay.terminate()
