@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "relay/session/huge_array.h"
 
@@ -51,13 +52,19 @@ class NatPorts {
   NatPorts(size_t addresses, PortPartition partition)
       : partition_(partition),
         words_(partition.count / 64 + (partition.count % 64 != 0)),
+        full_words_(words_ / 64 + (words_ % 64 != 0)),
         sessions_(addresses * partition.count + 1),  // the last one: nobody's
         taken_(addresses * words_),
+        full_(addresses * full_words_),
+        free_(addresses, partition.count),
         resting_(addresses * partition.count) {
     for (size_t i = 0; i < sessions_.size(); ++i) sessions_[i] = kNone;
-    // Bits past the partition's end count as taken.
-    for (size_t a = 0; a < addresses && partition.count % 64 != 0; ++a) {
-      taken_[(a + 1) * words_ - 1] = ~uint64_t{0} << partition.count % 64;
+    // Bits past the ends count as taken, and as full.
+    for (size_t a = 0; a < addresses; ++a) {
+      if (partition.count % 64 != 0) {
+        taken_[(a + 1) * words_ - 1] = ~uint64_t{0} << partition.count % 64;
+      }
+      if (words_ % 64 != 0) full_[(a + 1) * full_words_ - 1] = ~uint64_t{0} << words_ % 64;
     }
   }
 
@@ -68,14 +75,14 @@ class NatPorts {
                                   uint64_t flow_hash, uint32_t session) {
     for (size_t tried = 0; tried < candidates.size(); ++tried) {
       size_t address = candidates[(address_hash + tried) % candidates.size()];
+      if (free_[address] == 0) continue;
       auto start = static_cast<uint32_t>((flow_hash >> 32) * partition_.count >> 32);
-      std::optional<uint32_t> offset = FindFree(address, start);
-      if (!offset) continue;
-      taken_[address * words_ + *offset / 64] |= uint64_t{1} << *offset % 64;
-      sessions_[address * partition_.count + *offset] = session;
+      const uint32_t offset = FindFree(address, start);
+      Take(address, offset);
+      sessions_[address * partition_.count + offset] = session;
       ++in_use_;
       return Binding{static_cast<uint16_t>(address),
-                     static_cast<uint16_t>(partition_.first + *offset)};
+                     static_cast<uint16_t>(partition_.first + offset)};
     }
     return std::nullopt;
   }
@@ -93,9 +100,9 @@ class NatPorts {
 
   // Frees the port at once: its session was never confirmed.
   void Release(Binding binding) {
-    size_t offset = static_cast<size_t>(binding.port) - partition_.first;
+    const uint32_t offset = static_cast<uint32_t>(binding.port) - partition_.first;
     sessions_[binding.address * partition_.count + offset] = kNone;
-    taken_[binding.address * words_ + offset / 64] &= ~(uint64_t{1} << offset % 64);
+    Give(binding.address, offset);
     --in_use_;
   }
 
@@ -114,9 +121,7 @@ class NatPorts {
     for (; budget > 0 && rest_count_ > 0; --budget) {
       const Resting& oldest = resting_[rest_first_];
       if (static_cast<uint16_t>(now - oldest.since) < quarantine) return;
-      size_t address = oldest.slot / partition_.count;
-      size_t offset = oldest.slot % partition_.count;
-      taken_[address * words_ + offset / 64] &= ~(uint64_t{1} << offset % 64);
+      Give(oldest.slot / partition_.count, oldest.slot % partition_.count);
       rest_first_ = (rest_first_ + 1) % resting_.size();
       --rest_count_;
     }
@@ -124,7 +129,10 @@ class NatPorts {
 
   size_t in_use() const { return in_use_; }
   size_t quarantined() const { return rest_count_; }
-  size_t bytes() const { return sessions_.bytes() + taken_.bytes() + resting_.bytes(); }
+  size_t bytes() const {
+    return sessions_.bytes() + taken_.bytes() + full_.bytes() + free_.size() * sizeof(free_[0]) +
+           resting_.bytes();
+  }
 
  private:
   // Packed: there is one for each port.
@@ -133,22 +141,52 @@ class NatPorts {
     uint16_t since = 0;  // seconds of the clock, its lower half
   };
 
-  std::optional<uint32_t> FindFree(size_t address, uint32_t start) const {
+  void Take(size_t address, uint32_t offset) {
+    uint64_t& word = taken_[address * words_ + offset / 64];
+    word |= uint64_t{1} << offset % 64;
+    if (word == ~uint64_t{0}) full_[FullWord(address, offset)] |= FullBit(offset);
+    --free_[address];
+  }
+  void Give(size_t address, uint32_t offset) {
+    taken_[address * words_ + offset / 64] &= ~(uint64_t{1} << offset % 64);
+    full_[FullWord(address, offset)] &= ~FullBit(offset);
+    ++free_[address];
+  }
+  size_t FullWord(size_t address, uint32_t offset) const {
+    return address * full_words_ + offset / 64 / 64;
+  }
+  static uint64_t FullBit(uint32_t offset) { return uint64_t{1} << offset / 64 % 64; }
+
+  // There must be one. Two levels of bitmaps: whoever asks while nearly all are taken must not make
+  // packets wait for a long search.
+  uint32_t FindFree(size_t address, uint32_t start) const {
     const uint64_t* words = &taken_[address * words_];
-    // The start's own word is looked at twice: from the start on, and last of all in whole.
-    uint64_t free = ~words[start / 64] & (~uint64_t{0} << start % 64);
-    for (size_t i = 0; i <= words_; ++i) {
-      size_t word = (start / 64 + i) % words_;
-      if (i > 0) free = ~words[word];
-      if (free != 0) return static_cast<uint32_t>(word * 64 + std::countr_zero(free));
+    const uint64_t own = ~words[start / 64] & (~uint64_t{0} << start % 64);
+    if (own != 0) return start / 64 * 64 + static_cast<uint32_t>(std::countr_zero(own));
+    // The start's own word is looked at again last of all, from its beginning.
+    const auto word = FindOpenWord(address, (start / 64 + 1) % words_);
+    return static_cast<uint32_t>(word * 64 + std::countr_zero(~words[word]));
+  }
+
+  // The word nearest after `start`, or `start` itself, that is not full.
+  size_t FindOpenWord(size_t address, size_t start) const {
+    const uint64_t* words = &full_[address * full_words_];
+    uint64_t open = ~words[start / 64] & (~uint64_t{0} << start % 64);
+    size_t word = start / 64;
+    while (open == 0) {
+      word = (word + 1) % full_words_;
+      open = ~words[word];
     }
-    return std::nullopt;
+    return word * 64 + static_cast<size_t>(std::countr_zero(open));
   }
 
   PortPartition partition_;
-  size_t words_ = 0;  // of taken_, for each address
+  size_t words_ = 0;       // of taken_, for each address
+  size_t full_words_ = 0;  // of full_
   HugeArray<uint32_t> sessions_;
   HugeArray<uint64_t> taken_;   // bitmap: in use or resting
+  HugeArray<uint64_t> full_;    // bitmap: words of taken_ that are all ones
+  std::vector<uint32_t> free_;  // ports of each address
   HugeArray<Resting> resting_;  // FIFO
   size_t rest_first_ = 0;
   size_t rest_count_ = 0;

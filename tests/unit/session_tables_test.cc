@@ -118,6 +118,34 @@ TEST(NatPorts, EveryPortOnceThenNone) {
   }
 }
 
+// Beside a search port by port, while nearly all of them are taken.
+TEST(NatPorts, TheNearestFreePortIsFound) {
+  constexpr uint16_t kOnly[] = {0};
+  for (const uint32_t count : {1U, 63U, 64U, 65U, 4096U, 4097U, 40000U}) {
+    NatPorts ports(1, {20000, count});
+    std::vector<bool> taken(count);
+    std::vector<uint32_t> held;
+    std::mt19937_64 random(count);
+    for (int step = 0; step < 3000 + static_cast<int>(count); ++step) {
+      if (held.size() + 3 > count && !held.empty()) {
+        std::swap(held[random() % held.size()], held.back());
+        ports.Release({0, static_cast<uint16_t>(20000 + held.back())});
+        taken[held.back()] = false;
+        held.pop_back();
+        if (step % 3 != 0) continue;
+      }
+      const uint64_t hash = random();
+      auto expected = static_cast<uint32_t>((hash >> 32) * count >> 32);
+      while (taken[expected]) expected = (expected + 1) % count;
+      const auto found = ports.Allocate(kOnly, 0, hash, 7);
+      ASSERT_TRUE(found) << count;
+      ASSERT_EQ(found->port - 20000U, expected) << count << " ports, step " << step;
+      taken[expected] = true;
+      held.push_back(expected);
+    }
+  }
+}
+
 TEST(NatPorts, OneClientAddressStaysOnOneNatAddress) {
   NatPorts ports(4, {20000, 100});
   std::set<uint16_t> addresses;
