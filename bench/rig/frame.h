@@ -19,7 +19,10 @@ inline constexpr Mac kDeviceClientMac{0x02, 0x62, 0x68, 0x00, 0x01, 0x02};
 inline constexpr Mac kRigBridgeMac{0x02, 0x62, 0x68, 0x00, 0x02, 0x01};
 inline constexpr Mac kDeviceBridgeMac{0x02, 0x62, 0x68, 0x00, 0x02, 0x02};
 
-// Host order.
+// 2001:db8::/96 (RFC 3849).
+inline constexpr std::array<uint8_t, 12> kIpv6Prefix{0x20, 0x01, 0x0d, 0xb8};
+
+// Host order. On IPv6 the address is the last 32 bits behind kIpv6Prefix.
 struct Endpoint {
   uint32_t address = 0;
   uint16_t port = 0;
@@ -27,18 +30,24 @@ struct Endpoint {
 };
 
 struct Flow {
+  bool ipv6 = false;
   Mac from_mac{};
   Mac to_mac{};
   Endpoint from;
   Endpoint to;
 };
 
-inline constexpr size_t kHeaderBytes = 14 + 20 + 8;
+constexpr size_t HeaderBytes(bool ipv6) {
+  return 14 + (ipv6 ? 40 : 20) + 8;
+}
 // A media frame's first bytes; the rest of a longer one is zeros, so this is all that differs.
-inline constexpr size_t kTemplateBytes = 64;
+constexpr size_t TemplateBytes(bool ipv6) {
+  return ipv6 ? 84 : 64;
+}
+inline constexpr size_t kMaxTemplateBytes = TemplateBytes(true);
 inline constexpr size_t kMaxStunFrame = 128;
 
-// Fills `out` (kTemplateBytes) with the start of a `frame_bytes` long RTP-like frame that carries
+// Fills `out` (TemplateBytes) with the start of a `frame_bytes` long RTP-like frame that carries
 // `tag`, with both checksums right.
 void BuildMedia(const Flow& flow, uint32_t tag, size_t frame_bytes, uint8_t* out);
 
@@ -46,6 +55,10 @@ void BuildMedia(const Flow& flow, uint32_t tag, size_t frame_bytes, uint8_t* out
 // the transaction id. Returns the frame's length, at most kMaxStunFrame.
 size_t BuildStunRequest(const Flow& flow, uint32_t tag, uint8_t* out);
 size_t BuildStunResponse(const Flow& flow, uint32_t tag, uint8_t* out);
+
+// Whether a frame made by one of the builders is STUN, and which tag it carries: unchecked.
+bool IsStun(const uint8_t* frame);
+uint32_t TagOf(const uint8_t* frame);
 
 struct Received {
   Endpoint from;

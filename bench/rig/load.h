@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "bench/rig/latency.h"
+#include "bench/rig/opening.h"
 #include "bench/rig/options.h"
 #include "bench/rig/sessions.h"
 #include "bench/rig/wire.h"
@@ -27,10 +29,12 @@ struct LoadReport {
   Direction to_bridge;
   Direction to_client;
   uint64_t checked = 0;  // frames looked at closely, a sample of those received
+  LatencyReport latency;
+  OpeningReport opening;
 };
 
 // Sends for warm-up and measurement, then waits until nothing comes back any more. `sent`,
 // `received` and `wrong` include the warm-up; the windows do not.
-LoadReport RunLoad(const Options& options, const Sessions& sessions, Wires& wires);
+LoadReport RunLoad(const Options& options, Sessions& sessions, Wires& wires);
 
 }  // namespace bridgehead::rig

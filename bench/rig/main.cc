@@ -44,6 +44,27 @@ std::string DirectionJson(const Direction& direction) {
       direction.wrong, RingFull(direction));
 }
 
+std::string LatencyJson(const LatencyReport& report) {
+  std::vector<std::string> spikes;
+  spikes.reserve(report.spikes.size());
+  for (const auto& spike : report.spikes) {
+    spikes.push_back(fmt::format("[{:.4f}, {:.0f}]", spike.at_seconds, spike.worst_us));
+  }
+  return fmt::format(
+      ",\n  \"latency\": {{\"samples\": {}, \"excluded\": {}, \"median_us\": {:.2f}, \"p99_us\": "
+      "{:.2f}, "
+      "\"p999_us\": {:.2f}, \"worst_us\": {:.2f}, \"rig_pauses\": {}, \"spikes\": [{}]}}",
+      report.samples, report.excluded, report.median_us, report.p99_us, report.p999_us,
+      report.worst_us, report.pauses, fmt::join(spikes, ", "));
+}
+
+std::string OpeningJson(const OpeningReport& report) {
+  return fmt::format(
+      ",\n  \"opening\": {{\"asked\": {}, \"reached\": {}, \"opened\": {}, \"wrong\": {}, "
+      "\"per_second\": {:.0f}}}",
+      report.asked, report.reached, report.opened, report.wrong, report.per_second);
+}
+
 std::string ReportJson(const Options& options, const SetupReport& setup, const LoadReport& load) {
   std::vector<uint64_t> both;
   const size_t windows = std::min(load.to_bridge.windows.size(), load.to_client.windows.size());
@@ -61,12 +82,13 @@ std::string ReportJson(const Options& options, const SetupReport& setup, const L
       "  \"windows\": {}, \"packets_per_second\": {:.0f}, \"best_window\": {:.0f}, "
       "\"worst_window\": {:.0f},\n"
       "  \"to_bridge\": {},\n  \"to_client\": {},\n"
-      "  \"lost\": {}, \"checked\": {}, \"wrong\": {}\n}}\n",
+      "  \"lost\": {}, \"checked\": {}, \"wrong\": {}{}{}\n}}\n",
       mode, options.sessions, options.frame_bytes, setup.seconds, setup.requests_sent,
       setup.stray_frames, rates.size(), Median(rates), rates.empty() ? 0 : *best,
       rates.empty() ? 0 : *worst, DirectionJson(load.to_bridge), DirectionJson(load.to_client),
       load.to_bridge.lost() + load.to_client.lost(), load.checked,
-      load.to_bridge.wrong + load.to_client.wrong);
+      load.to_bridge.wrong + load.to_client.wrong, options.latency ? LatencyJson(load.latency) : "",
+      options.open_rate > 0 ? OpeningJson(load.opening) : "");
 }
 
 absl::Status Run(const Options& options) {

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 
+#include "bench/rig/frame.h"
+
 namespace bridgehead::rig {
 namespace {
 
@@ -57,6 +59,10 @@ void AddLoadOptions(CLI::App& app, Options& options) {
       ->check(CLI::Range(64, 1514))
       ->capture_default_str();
   app.add_flag("--random-order", options.random_order, "sessions in a shuffled order");
+  app.add_flag("--latency", options.latency,
+               "measure how long frames take; needs sessions for all frames that can be under way");
+  app.add_option("--open-rate", options.open_rate, "new sessions per second beside the load")
+      ->check(CLI::Range(0.0, 5e6));
   app.add_option("--json", options.json, "write the result to this file");
 }
 
@@ -82,6 +88,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.add_option("--nat", nat, "the listener's mode")
       ->check(CLI::IsMember({"source", "destination"}))
       ->capture_default_str();
+  app.add_flag("--ipv6", options.ipv6, "IPv6 frames, of addresses 2001:db8::a.b.c.d");
   app.add_flag("--stateless", options.stateless, "no sessions: for testpmd io, macswap, 5tswap");
   app.add_option("--listener", listener, "the relay's public address and port")
       ->capture_default_str();
@@ -101,6 +108,23 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
       !ParseEndpoint(bridge, &options.bridge_address, &options.bridge_port) ||
       !ParseEndpoint(first_client, &options.first_client, nullptr)) {
     std::cerr << "bridgehead-rig: --listener and --bridge want IPv4:PORT, --first-client IPv4\n";
+    *exit_code = 2;
+    return std::nullopt;
+  }
+  if (options.frame_bytes < TemplateBytes(options.ipv6)) {
+    std::cerr << "bridgehead-rig: --frame-bytes: with --ipv6 at least " << TemplateBytes(true)
+              << '\n';
+    *exit_code = 2;
+    return std::nullopt;
+  }
+  if (options.latency && options.sessions < 4U << options.ring_log2) {
+    std::cerr << "bridgehead-rig: --latency: wants at least " << (4U << options.ring_log2)
+              << " sessions with this --ring\n";
+    *exit_code = 2;
+    return std::nullopt;
+  }
+  if (options.stateless && options.open_rate > 0) {
+    std::cerr << "bridgehead-rig: --open-rate: not with --stateless\n";
     *exit_code = 2;
     return std::nullopt;
   }

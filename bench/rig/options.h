@@ -24,6 +24,7 @@ struct Options {
   uint32_t sessions = 1024;
   uint32_t sessions_per_source = 512;
   NatMode nat = NatMode::kSource;
+  bool ipv6 = false;
   bool stateless = false;         // no sessions: frames for a device that only swaps addresses
   uint32_t listener_address = 0;  // host order, as all addresses and ports here
   uint16_t listener_port = 10000;
@@ -38,6 +39,9 @@ struct Options {
   double rate = 0;            // frames per second, both directions together; 0 = as fast as it goes
   uint32_t frame_bytes = 64;  // without FCS
   bool random_order = false;  // of sessions; otherwise round robin
+  bool latency = false;       // measure it
+  double open_rate = 0;       // new sessions per second beside the load
+  uint32_t open_sessions() const { return static_cast<uint32_t>(open_rate * seconds); }
 
   std::string json;  // file for the result; empty = standard output
 };

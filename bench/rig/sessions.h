@@ -32,11 +32,15 @@ class Sessions {
  public:
   explicit Sessions(const Options& options);
 
-  // Establishes and confirms all sessions. Error: some did not come up in options.setup_seconds;
-  // the message says how far it got.
+  // Establishes and confirms the first options.sessions. Error: some did not come up in
+  // options.setup_seconds; the message says how far it got.
   absl::StatusOr<SetupReport> Establish(Wires& wires);
   // For a stateless device: every tuple counts as learned unchanged.
   void AssumeUnchanged();
+
+  // Takes the tuple that a session has at the bridge from a frame that came there. False when the
+  // frame is none of a session, or not translated as it should be.
+  bool Learn(const Received& received);
 
   uint32_t size() const { return static_cast<uint32_t>(sessions_.size()); }
   const Session& operator[](uint32_t index) const { return sessions_[index]; }
