@@ -3,7 +3,6 @@
 //
 // One iteration is one burst. Only the stage named is measured. "cycles/packet" is TSC cycles.
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -11,8 +10,8 @@
 #include <vector>
 
 #include <benchmark/benchmark.h>
-#include <x86intrin.h>
 
+#include "bench/micro/tsc.h"
 #include "bench/micro/walk_rig.h"
 #include "fmt/format.h"
 
@@ -21,20 +20,6 @@ namespace {
 
 enum class Order { kInTurn, kUniform, kZipf };
 constexpr std::string_view kOrderNames[] = {"in_turn", "uniform", "zipf"};
-
-// TSC cycles in a second, measured once.
-double TscHz() {
-  static const double hz = [] {
-    auto begin = std::chrono::steady_clock::now();
-    uint64_t start = __rdtsc();
-    while (std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(20)) {
-    }
-    uint64_t cycles = __rdtsc() - start;
-    std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    return static_cast<double>(cycles) / passed.count();
-  }();
-  return hz;
-}
 
 // The rig of the last benchmark, as long as the next one wants the same: millions of sessions take
 // seconds to make.
@@ -84,11 +69,7 @@ uint64_t Measure(WalkRig& rig, Stage stage, const uint32_t* sessions) {
       rig.Run(before);
     }
   }
-  _mm_lfence();
-  const uint64_t start = __rdtsc();
-  rig.Run(stage);
-  _mm_lfence();
-  const uint64_t cycles = __rdtsc() - start;
+  const uint64_t cycles = CyclesOf([&] { rig.Run(stage); });
   if (stage >= Stage::kRewrite) rig.Check();
   return cycles;
 }

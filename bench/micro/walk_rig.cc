@@ -68,6 +68,24 @@ class RigOf : public WalkRig {
     }
   }
 
+  void FillOpening(Opening step) override {
+    if (step == Opening::kRequest) {
+      for (FlowKey<Family>& key : opening_) key = ClientKey(opened_++);
+    }
+    for (size_t i = 0; i < kBurst; ++i) {
+      if (step == Opening::kAnswer) {
+        PutStun(i, test::kLan, Reversed(Leaving<Family>(*burst_[i].flow, *snapshot_)), answer_);
+      } else {
+        PutStun(i, test::kWan, opening_[i], request_);
+      }
+    }
+  }
+
+  void Advance(uint32_t seconds) override {
+    shard_->Advance(kStart + 1 + seconds, snapshot_->timeouts);
+  }
+  size_t active_sessions() const override { return segment_->worker(0).sessions_active.Get(); }
+
   void Run(Stage stage) override {
     const Snapshot& snapshot = *snapshot_;
     switch (stage) {
@@ -123,13 +141,13 @@ class RigOf : public WalkRig {
     message.mutable_limits()->set_sessions_per_source(1U << 31);
     message.mutable_nat()->clear_addresses();
     const auto first = Family::From(test::AnyAddress(net_.nat));
-    for (size_t i = 0; i <= options.sessions / kPortsUsed; ++i) {
+    for (size_t i = 0; i <= (options.sessions + options.room) / kPortsUsed; ++i) {
       message.mutable_nat()->add_addresses(
           BytesOf(Numbered(first, static_cast<uint32_t>(i + 256))));
     }
     SnapshotBuilder builder(kMaxListeners, kMaxBridges);
     ShardConfig config;
-    config.max_sessions = options.sessions;
+    config.max_sessions = options.sessions + options.room;
     config.nat_first_port = kFirstPort;
     config.nat_last_port = kLastPort;
     auto addresses = builder.NatAddresses(message);
@@ -141,20 +159,25 @@ class RigOf : public WalkRig {
     return config;
   }
 
+  // Of the n-th client port.
+  FlowKey<Family> ClientKey(size_t number) const {
+    return {Numbered(Family::From(test::AnyAddress(net_.client)),
+                     static_cast<uint32_t>(number / kClientPorts)),
+            Family::From(test::AnyAddress(net_.listener)),
+            be16::FromHost(static_cast<uint16_t>(kFirstPort + number % kClientPorts)),
+            be16::FromHost(10000)};
+  }
+
   void Establish(size_t sessions) {
-    const Bytes stun = Frame(test::StunRequest());
+    request_ = Frame(test::StunRequest());
+    Bytes answer = test::StunRequest();
+    answer[0] = answer[1] = 1;  // a success response (RFC 8489 section 5)
+    answer_ = Frame(answer);
     media_ = Frame(Bytes(kPayloadBytes, 0xa5));
     keys_.reserve(sessions * 2);
-    const auto client = Family::From(test::AnyAddress(net_.client));
-    const auto listener = Family::From(test::AnyAddress(net_.listener));
-    for (size_t i = 0; i < sessions; ++i) {
-      const FlowKey<Family> key = {
-          Numbered(client, static_cast<uint32_t>(i / kClientPorts)), listener,
-          be16::FromHost(static_cast<uint16_t>(kFirstPort + i % kClientPorts)),
-          be16::FromHost(10000)};
-      Put(0, test::kWan, key, stun);
-      burst_[0].ip_offset = sizeof(EthernetHeader);
-      WriteUdpChecksum<Family>(burst_[0], /*port_finishes=*/false);
+    for (; opened_ < sessions; ++opened_) {
+      const FlowKey<Family> key = ClientKey(opened_);
+      PutStun(0, test::kWan, key, request_);
       walk_->Run(std::span(burst_.data(), 1), *snapshot_, kStart);
       if (burst_[0].verdict != Verdict::kTransmit) throw std::runtime_error("not admitted");
       // Confirmed at once: an unconfirmed one would make room for those that come after it.
@@ -192,6 +215,12 @@ class RigOf : public WalkRig {
     }
   }
 
+  void PutStun(size_t slot, uint8_t port, const FlowKey<Family>& key, const Bytes& frame) {
+    Put(slot, port, key, frame);
+    burst_[slot].ip_offset = sizeof(EthernetHeader);
+    WriteUdpChecksum<Family>(burst_[slot], /*port_finishes=*/false);
+  }
+
   const test::Net& net_;
   std::unique_ptr<CounterSegment> segment_;
   Steering steering_;
@@ -202,7 +231,9 @@ class RigOf : public WalkRig {
   std::unique_ptr<SessionShard> shard_;
   std::unique_ptr<Walk> walk_;
   std::vector<FlowKey<Family>> keys_;  // of each session, to the bridge and to the client
-  Bytes media_;
+  size_t opened_ = 0;                  // client ports that have had a session
+  std::array<FlowKey<Family>, kBurst> opening_;
+  Bytes request_, answer_, media_;
   std::vector<uint8_t> buffers_ = std::vector<uint8_t>(kBurst * kBufferBytes);
   std::array<Packet, kBurst> burst_;
 };
