@@ -3,6 +3,8 @@
 //
 // One iteration is one burst. Only the stage named is measured. "cycles/packet" is TSC cycles.
 #include <algorithm>
+#include <exception>
+#include <iostream>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -121,9 +123,15 @@ void RegisterAll() {
 }  // namespace bridgehead::bench
 
 int main(int argc, char** argv) {
-  bridgehead::bench::RegisterAll();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  try {
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    bridgehead::bench::RegisterAll();
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+  } catch (const std::exception& error) {
+    std::cerr << "walk_bench: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
 }

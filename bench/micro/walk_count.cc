@@ -35,11 +35,7 @@ void Run(const WalkRig::Options& options, const std::string& last, unsigned burs
   }
 }
 
-}  // namespace
-}  // namespace bridgehead::bench
-
-int main(int argc, char** argv) {
-  using namespace bridgehead::bench;
+int Main(int argc, char** argv) {
   WalkRig::Options options;
   std::string last = "walk";
   unsigned bursts = 1;
@@ -51,11 +47,18 @@ int main(int argc, char** argv) {
   app.add_flag("!--destination-nat", options.source_nat, "instead of source NAT");
   app.add_flag("--ipv6", options.ipv6, "clients and bridge of IPv6");
   CLI11_PARSE(app, argc, argv);
+  Run(options, last, bursts);
+  return 0;
+}
+
+}  // namespace
+}  // namespace bridgehead::bench
+
+int main(int argc, char** argv) {
   try {
-    Run(options, last, bursts);
+    return bridgehead::bench::Main(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "walk_count: " << error.what() << "\n";
     return 1;
   }
-  return 0;
 }

@@ -45,6 +45,10 @@ class Worker {
   // Runs until Exchange::Stop. Argument for rte_eal_remote_launch.
   static int Main(void* worker);
 
+  // One turn over the worker's queues and hand-offs. Returns how many packets it has taken. Only
+  // for who stands in for the worker's own loop.
+  size_t Poll(const Snapshot& snapshot, uint32_t now);
+
   // After all workers have stopped: what is still queued for this worker, or held, is dropped.
   void Drain();
 
@@ -56,7 +60,6 @@ class Worker {
 
  private:
   void Loop();
-  size_t Poll(const Snapshot& snapshot, uint32_t now);
   void Process(size_t count, const Snapshot& snapshot, uint32_t now);
   void Release(const Packet& packet);
   void Rest(unsigned idle_loops);
