@@ -56,7 +56,7 @@ struct Port {
   std::string vdev;    // DPDK device arguments
   uint32_t rx_descriptors = 2048;
   uint32_t tx_descriptors = 2048;
-  bool verify_udp_checksum = true;
+  bool verify_udp_checksum = false;
   PartialChecksums partial_checksums = PartialChecksums::kAuto;
   uint32_t mtu = 1500;  // bytes; vdev: only
   uint32_t vlan = 0;    // 0: no tag; vdev: only

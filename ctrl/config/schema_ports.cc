@@ -81,10 +81,16 @@ std::vector<Key> DeviceKeys() {
        .set = [](Config& c, const Value& v) { Last(c).tx_descriptors = Number(v); }},
       {.path = "dataplane.ports[].verify_udp_checksum",
        .type = Type::kBoolean,
-       .default_text = "true",
+       .default_text = "false",
        .reload = Reload::kRelayRestart,
-       .doc = "Whether packets whose UDP checksum is wrong are dropped (udp_checksum) or passed on "
-              "still wrong. A checksum of zero means that there is none and is always accepted.",
+       .doc =
+           "Whether the relay sums up each packet of a session and drops it (udp_checksum) if its "
+           "UDP "
+           "checksum is wrong. Otherwise the packet is passed on with a checksum as wrong as it "
+           "was, "
+           "for its receiver to find, and its payload is never read; what a port's hardware calls "
+           "wrong is dropped all the same, and what opens a session is always summed up. A "
+           "checksum of zero means that there is none and is accepted over IPv4.",
        .source = "RFC 1122 section 4.1.3.4, RFC 768",
        .set = [](Config& c, const Value& v) { Last(c).verify_udp_checksum = std::get<bool>(v); }},
       {.path = "dataplane.ports[].partial_checksums",

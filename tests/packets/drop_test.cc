@@ -1,4 +1,6 @@
 // Every broken or unwanted packet ends under exactly one name, and nothing else changes.
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/walk_harness.h"
@@ -237,6 +239,25 @@ TEST(PacketsDrops, NicChecksumVerdictsAreTaken) {
 TEST(PacketsDrops, AdmissionSumsEvenWhereThePortDoesNot) {
   WalkHarness harness(BasicSnapshot(true), {.verify_udp_checksum = false});
   EXPECT_EQ(harness.Send(kWan, Client().UdpChecksum(0x1234).Build()).drop, Drop::kUdpChecksum);
+}
+
+// RFC 1624: what is wrong with a checksum stays, for the receiver to find.
+TEST(PacketsDrops, AWrongChecksumOfASessionStaysWrongWhereThePortDoesNotSum) {
+  WalkHarness harness(BasicSnapshot(true), {.verify_udp_checksum = false});
+  ASSERT_EQ(harness.Send(kWan, Client().Build()).verdict, Verdict::kTransmit);
+  const auto media = [] { return Client().Payload(kRtp); };
+  const Outcome right = harness.Send(kWan, media().Build());
+  const Outcome wrong = harness.Send(kWan, media().UdpChecksum(0x1234).Build());
+  ASSERT_EQ(right.verdict, Verdict::kTransmit);
+  ASSERT_EQ(wrong.verdict, Verdict::kTransmit);
+  constexpr size_t kChecksum = 14 + 20 + 6;
+  Bytes mended = wrong.frame;
+  ASSERT_EQ(mended.size(), right.frame.size());
+  EXPECT_NE(std::memcmp(&mended[kChecksum], &right.frame[kChecksum], 2), 0);
+  std::memcpy(&mended[kChecksum], &right.frame[kChecksum], 2);
+  EXPECT_EQ(mended, right.frame);
+  EXPECT_EQ(harness.Send(kWan, media().UdpChecksum(0x1234).Build(), 0, kUdpChecksumBad).drop,
+            Drop::kUdpChecksum);
 }
 
 TEST(PacketsDrops, DestinationModeNamesABridgeWithoutASession) {

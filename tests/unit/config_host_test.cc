@@ -352,7 +352,7 @@ TEST(ConfigSnapshot, SaysEverything) {
   EXPECT_EQ(dataplane.ports(0).mtu(), 0u);
   EXPECT_EQ(dataplane.ports(0).rx_descriptors(), 2048u);
   EXPECT_EQ(dataplane.ports(0).tx_descriptors(), 2048u);
-  EXPECT_TRUE(dataplane.ports(0).verify_udp_checksum());
+  EXPECT_FALSE(dataplane.ports(0).verify_udp_checksum());
   EXPECT_EQ(dataplane.ports(0).partial_checksums(), api::Port::PARTIAL_AUTO);
   EXPECT_EQ(dataplane.ports(1).vdev(), "net_memif0");
   EXPECT_EQ(dataplane.ports(1).mtu(), 1500u);

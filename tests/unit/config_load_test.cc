@@ -99,7 +99,7 @@ dataplane:
       mtu: 9000
       vlan: 4094
       partial_checksums: never
-      verify_udp_checksum: false
+      verify_udp_checksum: true
       vdev: "net_memif0,role=client"
       rx_descriptors: 64
       tx_descriptors: 8192
@@ -131,7 +131,7 @@ dataplane:
   EXPECT_EQ(port.vdev, "net_memif0,role=client");
   EXPECT_EQ(port.rx_descriptors, 64u);
   EXPECT_EQ(port.tx_descriptors, 8192u);
-  EXPECT_FALSE(port.verify_udp_checksum);
+  EXPECT_TRUE(port.verify_udp_checksum);
   EXPECT_EQ(port.partial_checksums, PartialChecksums::kNever);
   EXPECT_EQ(port.mtu, 9000u);
   EXPECT_EQ(port.vlan, 4094u);
