@@ -1,6 +1,7 @@
 #include "bench/rig/load.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -16,7 +17,8 @@ namespace {
 constexpr unsigned kCheckEvery = 16;         // receive calls; of each, the first frame
 constexpr unsigned kReceiveRounds = 4;       // calls before sending again
 constexpr double kDrainSeconds = 0.3;        // of silence, before a frame counts as lost
-constexpr double kPacedBurstSeconds = 2e-6;  // at a given rate, frames of this time go together
+constexpr double kPacedBurstSeconds = 2e-6;  // for latency, frames of this time go together
+constexpr unsigned kPauseMicroseconds = 50;
 
 struct alignas(64) Template {
   uint8_t bytes[kMaxTemplateBytes];
@@ -28,9 +30,10 @@ struct Observers {
   std::optional<Opening> opening;
 };
 
-// As few together as the loop can keep up with: at a given rate the device is not to see bursts.
+// For latency as few together as the loop can keep up with: at a given rate frames are not to wait
+// for each other.
 unsigned BurstOf(const Options& options) {
-  if (options.rate == 0) return options.burst;
+  if (options.rate == 0 || !options.latency) return options.burst;
   const double frames = options.rate / 2 * kPacedBurstSeconds;
   return std::clamp(static_cast<unsigned>(frames), 1U, options.burst);
 }
@@ -55,6 +58,8 @@ class Sender {
           direction == Latency::kToBridge ? sessions.ToListener(index) : sessions.FromBridge(index);
       BuildMedia(flow, index, frame_bytes_, templates_[i].bytes);
     }
+    // Behind the template a frame has what its buffer has, which was a STUN message before.
+    rte_mempool_obj_iter(wire.tx_pool, ZeroData, nullptr);
   }
   ~Sender() { rte_pktmbuf_free_bulk(waiting_ + first_, count_ - first_); }
   Sender(const Sender&) = delete;
@@ -72,6 +77,11 @@ class Sender {
   }
 
  private:
+  static void ZeroData(rte_mempool*, void*, void* object, unsigned) {
+    const auto* mbuf = static_cast<const rte_mbuf*>(object);
+    std::memset(mbuf->buf_addr, 0, mbuf->buf_len);
+  }
+
   bool Fill(Latency* latency, uint64_t now) {
     if (rte_pktmbuf_alloc_bulk(wire_.tx_pool, waiting_, burst_) != 0) return false;
     for (unsigned i = 0; i < burst_; ++i) {
@@ -219,17 +229,25 @@ LoadReport RunLoad(const Options& options, Sessions& sessions, Wires& wires) {
            at_client.Receive(report.to_client, report.checked, observers);
   };
   const Pace pace(options.rate, begin, hz);
+  // Kernel interfaces are measured in CPU time of the whole machine: waiting must not look like
+  // work.
+  const bool pauses = !options.interfaces.empty();
+  std::vector<CoreTimes> cores;  // when the measurement began
   Windows windows(measure, hz);
   for (uint64_t now = begin; now < end; now = rte_get_tsc_cycles()) {
     if (latency != nullptr) latency->Turn(now);
-    if (pace.Allows(report.to_bridge.sent + report.to_client.sent, now)) {
+    const bool send = pace.Allows(report.to_bridge.sent + report.to_client.sent, now);
+    if (send) {
       client_sender.Send(report.to_bridge, latency, now);
       bridge_sender.Send(report.to_client, latency, now);
     }
     if (observers.opening) observers.opening->Step(now);
-    receive();
+    if (receive() == 0 && !send && pauses) rte_delay_us_sleep(kPauseMicroseconds);
+    if (cores.empty() && now >= measure) cores = ReadCoreTimes();
     windows.Turn(now, report);
   }
+  report.cores =
+      UseBetween(cores, ReadCoreTimes(), static_cast<double>(rte_get_tsc_cycles() - measure) / hz);
   const auto silence = static_cast<uint64_t>(kDrainSeconds * hz);
   uint64_t last_arrival = rte_get_tsc_cycles();
   for (uint64_t now = last_arrival; now - last_arrival < silence; now = rte_get_tsc_cycles()) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bench/rig/cpu_time.h"
 #include "bench/rig/latency.h"
 #include "bench/rig/opening.h"
 #include "bench/rig/options.h"
@@ -28,7 +29,8 @@ struct Direction {
 struct LoadReport {
   Direction to_bridge;
   Direction to_client;
-  uint64_t checked = 0;  // frames looked at closely, a sample of those received
+  uint64_t checked = 0;        // frames looked at closely, a sample of those received
+  std::vector<CoreUse> cores;  // of the whole machine, during the measurement
   LatencyReport latency;
   OpeningReport opening;
 };

@@ -65,6 +65,16 @@ std::string OpeningJson(const OpeningReport& report) {
       report.asked, report.reached, report.opened, report.wrong, report.per_second);
 }
 
+// Of each core: how busy it was, and how much of that in softirq.
+std::string CoresJson(const std::vector<CoreUse>& cores) {
+  std::vector<std::string> all;
+  all.reserve(cores.size());
+  for (const CoreUse& core : cores) {
+    all.push_back(fmt::format(R"({{"busy": {:.3f}, "softirq": {:.3f}}})", core.busy, core.softirq));
+  }
+  return fmt::format("[{}]", fmt::join(all, ", "));
+}
+
 std::string ReportJson(const Options& options, const SetupReport& setup, const LoadReport& load) {
   std::vector<uint64_t> both;
   const size_t windows = std::min(load.to_bridge.windows.size(), load.to_client.windows.size());
@@ -81,22 +91,25 @@ std::string ReportJson(const Options& options, const SetupReport& setup, const L
       "  \"setup\": {{\"seconds\": {:.3f}, \"requests\": {}, \"stray\": {}}},\n"
       "  \"windows\": {}, \"packets_per_second\": {:.0f}, \"best_window\": {:.0f}, "
       "\"worst_window\": {:.0f},\n"
-      "  \"to_bridge\": {},\n  \"to_client\": {},\n"
+      "  \"cores\": {},\n  \"to_bridge\": {},\n  \"to_client\": {},\n"
       "  \"lost\": {}, \"checked\": {}, \"wrong\": {}{}{}\n}}\n",
       mode, options.sessions, options.frame_bytes, setup.seconds, setup.requests_sent,
       setup.stray_frames, rates.size(), Median(rates), rates.empty() ? 0 : *best,
-      rates.empty() ? 0 : *worst, DirectionJson(load.to_bridge), DirectionJson(load.to_client),
-      load.to_bridge.lost() + load.to_client.lost(), load.checked,
+      rates.empty() ? 0 : *worst, CoresJson(load.cores), DirectionJson(load.to_bridge),
+      DirectionJson(load.to_client), load.to_bridge.lost() + load.to_client.lost(), load.checked,
       load.to_bridge.wrong + load.to_client.wrong, options.latency ? LatencyJson(load.latency) : "",
       options.open_rate > 0 ? OpeningJson(load.opening) : "");
 }
 
 absl::Status Run(const Options& options) {
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(), ignored);
+  if (options.interfaces.empty()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(),
+                                        ignored);
+  }
   auto wires = Wires::Open(options);
   if (!wires.ok()) return wires.status();
-  if (absl::Status link = (*wires)->WaitForLink(options.link_wait_seconds); !link.ok()) return link;
+  if (absl::Status link = (*wires)->WaitForLink(options); !link.ok()) return link;
   Sessions sessions(options);
   SetupReport setup;
   if (options.stateless) {

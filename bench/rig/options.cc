@@ -44,6 +44,10 @@ void AddWireOptions(CLI::App& app, Options& options, bool& no_huge) {
   app.add_flag("--no-huge", no_huge, "without hugepages (slower)");
   app.add_option("--link-wait", options.link_wait_seconds, "seconds to wait for the device")
       ->capture_default_str();
+  app.add_option("--interfaces", options.interfaces,
+                 "CLIENT,BRIDGE: these kernel interfaces through AF_XDP instead of memif")
+      ->delimiter(',')
+      ->expected(2);
 }
 
 void AddLoadOptions(CLI::App& app, Options& options) {
@@ -70,7 +74,7 @@ void AddLoadOptions(CLI::App& app, Options& options) {
 
 std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   CLI::App app{
-      "Load generator for the relay: two memif ports, one towards clients and one towards bridges"};
+      "Load generator for the relay: two ports, one towards clients and one towards bridges"};
   Options options;
   bool no_huge = false;
   std::string listener = "198.51.100.10:10000";

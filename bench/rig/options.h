@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace bridgehead::rig {
 
@@ -19,6 +20,7 @@ struct Options {
   unsigned core = 0;
   bool hugepages = true;
   double link_wait_seconds = 20;
+  std::vector<std::string> interfaces;  // towards clients and bridges; empty = memif
 
   // The sessions.
   uint32_t sessions = 1024;

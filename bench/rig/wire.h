@@ -1,4 +1,5 @@
-// The rig's two ports: DPDK memif devices towards the device under test.
+// The rig's two ports towards the device under test: DPDK memif devices, or AF_XDP on two kernel
+// interfaces.
 #pragma once
 
 #include <memory>
@@ -28,7 +29,7 @@ class Wires {
   Wires& operator=(const Wires&) = delete;
 
   // Waits until the device under test has connected both ports.
-  absl::Status WaitForLink(double seconds);
+  absl::Status WaitForLink(const Options& options);
 
   Wire& client() { return client_; }
   Wire& bridge() { return bridge_; }
