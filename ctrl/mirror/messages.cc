@@ -320,6 +320,7 @@ absl::StatusOr<std::optional<Neighbour>> ParseNeighbour(const nlmsghdr& message)
   constexpr unsigned kUsable =
       NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
   Bytes mac = attributes->Get(NDA_LLADDR);
+  neighbour.permanent = (header.ndm_state & NUD_PERMANENT) != 0;
   neighbour.failed = (header.ndm_state & NUD_FAILED) != 0;
   neighbour.usable = (header.ndm_state & kUsable) != 0 && mac.size() == kMacBytes;
   if (neighbour.usable) neighbour.mac = std::string(mac);

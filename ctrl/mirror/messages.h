@@ -69,8 +69,9 @@ struct Route {
 struct Neighbour {
   uint32_t ifindex = 0;
   Address address;
-  bool usable = false;  // `mac` can be sent to
-  bool failed = false;  // the kernel asked and got no answer
+  bool usable = false;     // `mac` can be sent to
+  bool failed = false;     // the kernel asked and got no answer
+  bool permanent = false;  // somebody's setting, which the kernel neither asks for nor forgets
   std::string mac;
   bool operator==(const Neighbour&) const = default;
 };

@@ -185,6 +185,7 @@ void AddNeighbours(const KernelState& state, const InterfaceIndex& interfaces,
     neighbour->set_interface(found->second);
     neighbour->set_address(key.second.bytes());
     neighbour->set_mac(entry.value.mac);
+    neighbour->set_permanent(entry.value.permanent);
   }
   if (left_off != 0) {
     out.warnings.push_back(

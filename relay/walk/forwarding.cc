@@ -126,14 +126,14 @@ void Forwarding::AddNeighbours(const api::Routing& routing) {
     if (!AddressOfBytes(neighbour.address(), address)) continue;
     for (uint16_t mtu : mtus[neighbour.interface()]) {
       NextHop hop{interface.port, interface.vlan, mtu, address};
-      if (!AddAdjacency(hop, interface, neighbour.mac())) return;
+      if (!AddAdjacency(hop, interface, neighbour)) return;
     }
   }
 }
 
 // False: all numbers are taken.
 bool Forwarding::AddAdjacency(const NextHop& hop, const Interface& interface,
-                              const std::string& mac_bytes) {
+                              const api::Neighbour& neighbour) {
   auto [entry, added] = numbers_.try_emplace(hop, static_cast<uint16_t>(adjacencies_.size()));
   if (added) {
     if (adjacencies_.size() >= kMaxAdjacencies) {
@@ -144,10 +144,10 @@ bool Forwarding::AddAdjacency(const NextHop& hop, const Interface& interface,
   }
   Adjacency& adjacency = adjacencies_[entry->second];
   adjacency.next_hop = hop;
-  adjacency.ifindex = interface.ifindex;
+  adjacency.ifindex = neighbour.permanent() ? 0 : interface.ifindex;
   adjacency.state = Adjacency::State::kFailed;
   MacAddress mac;
-  if (ToMac(mac_bytes, mac)) {
+  if (ToMac(neighbour.mac(), mac)) {
     SetEthernet(adjacency, mac, interface.mac);
     adjacency.state = Adjacency::State::kResolved;
   }

@@ -24,6 +24,7 @@
 namespace bridgehead {
 
 namespace api {
+class Neighbour;
 class Route;
 class Routing;
 }  // namespace api
@@ -49,7 +50,7 @@ struct alignas(64) Adjacency {
   State state = State::kUnresolved;
   uint8_t l2_bytes = 0;                   // 14, or 18 with a VLAN tag
   std::array<uint8_t, 18> l2{};           // the Ethernet header to write
-  uint32_t ifindex = 0;                   // 0: no kernel interface
+  uint32_t ifindex = 0;                   // whose kernel keeps it fresh when asked; 0: none
   mutable std::atomic<bool> used{false};  // set by workers, cleared by the control thread
 
   Adjacency() = default;
@@ -105,7 +106,8 @@ class Forwarding {
   };
   void AddRoute(const api::Route& route);
   void AddNeighbours(const api::Routing& routing);
-  bool AddAdjacency(const NextHop& hop, const Interface& interface, const std::string& mac);
+  bool AddAdjacency(const NextHop& hop, const Interface& interface,
+                    const api::Neighbour& neighbour);
   void KeepNumbers(const Forwarding& before);
 
   uint16_t generation_ = 1;

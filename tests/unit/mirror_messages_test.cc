@@ -201,6 +201,7 @@ TEST(MirrorMessages, NeighbourStates) {
     ASSERT_TRUE(neighbour.ok() && neighbour->has_value());
     EXPECT_TRUE((*neighbour)->usable) << state;
     EXPECT_EQ((*neighbour)->mac, kMacB);
+    EXPECT_EQ((*neighbour)->permanent, state == NUD_PERMANENT) << state;
   }
   auto failed = ParseNeighbour(NeighbourMessage(3, "10.0.0.9", NUD_FAILED).get());
   ASSERT_TRUE(failed.ok() && failed->has_value());

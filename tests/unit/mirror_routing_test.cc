@@ -55,7 +55,8 @@ class MirrorRouting : public ::testing::Test {
     std::vector<std::string> out;
     MirroredRouting built = Build();
     for (const auto& neighbour : built.routing.neighbours()) {
-      out.push_back(Text(neighbour.address()) + (neighbour.mac().empty() ? " failed" : ""));
+      out.push_back(Text(neighbour.address()) + (neighbour.mac().empty() ? " failed" : "") +
+                    (neighbour.permanent() ? " permanent" : ""));
     }
     return out;
   }
@@ -305,6 +306,7 @@ TEST_F(MirrorRouting, NeighbourLife) {
   EXPECT_TRUE(Apply(NeighbourMessage(kWan, "192.0.2.9", NUD_INCOMPLETE, "")).changed);
   EXPECT_THAT(Neighbours(), IsEmpty());
   Apply(NeighbourMessage(kWan, "192.0.2.9", NUD_PERMANENT));
+  EXPECT_THAT(Neighbours(), ElementsAre("192.0.2.9 permanent"));
   EXPECT_TRUE(Apply(NeighbourMessage(kWan, "192.0.2.9", NUD_STALE, "", RTM_DELNEIGH)).changed);
   EXPECT_THAT(Neighbours(), IsEmpty());
 }
