@@ -1,0 +1,168 @@
+"""Programs under test: what starts, watches and ends them, and those that both groups have."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+
+BURST = 32
+CLIENT_SIDE_MAC = {"rig": "02:62:68:00:01:01", "device": "02:62:68:00:01:02"}
+BRIDGE_SIDE_MAC = {"rig": "02:62:68:00:02:01", "device": "02:62:68:00:02:02"}
+ADMIN = "127.0.0.1:9177"
+# AF_XDP's default program goes straight to its interface, without libxdp's dispatcher for several.
+ENVIRONMENT = {**os.environ, "LIBXDP_SKIP_DISPATCHER": "1"}
+
+
+class Failed(Exception):
+    """Something the user has to know; printed without a trace."""
+
+
+class Device:
+    """A device under test: started on entry, ended on exit."""
+
+    stateless = False  # it only swaps addresses, so the rig makes no sessions
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.processes = []
+        self.log = os.path.join(directory, "device.log")
+        with open(self.log, "w", encoding="utf-8"):
+            pass
+
+    def start(self, *command):
+        with open(self.log, "a", encoding="utf-8") as log:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                       env=ENVIRONMENT)
+        self.processes.append(process)
+        return process
+
+    def wait(self, what, ready, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not ready():
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise Failed(f"{process.args[0]} ended with {process.returncode} at start:\n"
+                                 + self.tail())
+            if time.monotonic() > deadline:
+                raise Failed(f"{what} not within {seconds} s:\n" + self.tail())
+            time.sleep(0.05)
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def tail(self):
+        return "\n".join(self.output().splitlines()[-15:])
+
+    def start_all(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        try:
+            self.start_all()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        # The generator is gone by now. A device that dies of that (testpmd may) has done its work.
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Testpmd(Device):
+    """One forwarding core. `vdevs`: DPDK's arguments of both ports."""
+
+    stateless = True
+
+    def __init__(self, directory, mode, vdevs):
+        super().__init__(directory)
+        self.mode = mode
+        self.vdevs = vdevs
+
+    def start_all(self):
+        self.start("dpdk-testpmd", "-l", "0,1", "--main-lcore", "0", "--no-pci", "--no-telemetry",
+                   "--in-memory", "--single-file-segments", "--log-level=*:error",
+                   *["--vdev=" + vdev for vdev in self.vdevs],
+                   "--", "--nb-cores=1", "--forward-mode=" + self.mode, f"--burst={BURST}",
+                   "--rxd=1024", "--txd=1024", "--total-num-mbufs=32768", "--auto-start")
+        # It forwards as soon as the links, which the rig may bring, are up.
+        self.wait("testpmd start", lambda: "Checking link statuses" in self.output())
+
+
+RELAY_CONFIG = """
+dataplane:
+  workers: [1]
+  idle: {idle}
+  hugepages: require
+  max_sessions: {max_sessions}
+  ports:
+    - {wan}
+    - {lan}
+  nat_addresses: [{nat_addresses}]
+  nat_ports: 20000-59999
+bridges:
+  - {{name: rig, address: 10.8.0.11}}
+media:
+  - {{name: rig, listen: "198.51.100.10:10000", nat: {nat}, bridges: [rig]}}
+# The generator makes its sessions as fast as it can.
+limits: {{new_sessions: 0, new_sessions_per_prefix: 0, stun_requests_per_source: 0}}
+admin: {{listen: "{admin}"}}
+"""
+
+
+class Relay(Device):
+    """The relay with one worker on core 1, and bridgehead-ctrl. `values`: of RELAY_CONFIG."""
+
+    def __init__(self, directory, build, sessions, idle="poll", nat="source", **values):
+        super().__init__(directory)
+        self.build = build
+        power = 1024
+        while power < 2 * sessions:
+            power *= 2
+        self.config = os.path.join(directory, "relay.yaml")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(RELAY_CONFIG.format(max_sessions=power, idle=idle, nat=nat, admin=ADMIN,
+                                           **values))
+
+    def start_all(self):
+        self.start(self.build + "/relay/bridgehead-relay", "--run-dir", self.directory,
+                   "--steer-program", self.build + "/bpf/steer.bpf.o")
+        self.start(self.build + "/ctrl/bridgehead-ctrl", "--config", self.config,
+                   "--run-dir", self.directory)
+        self.wait("the relay's start", self.forwarding)
+
+    @staticmethod
+    def forwarding():
+        try:
+            # Not /readyz, which waits for the links, which the rig may bring.
+            with urllib.request.urlopen(f"http://{ADMIN}/api/v1/status", timeout=1) as answer:
+                relay = json.load(answer)["relay"]
+                return relay is not None and relay["forwarding"]
+        except OSError:  # not there yet
+            return False
+
+
+def run_rig(build, device, *arguments, prefix=(), seconds):
+    """What the generator, on core 0, tells of one load on `device`."""
+    command = [*prefix, build + "/bench/bridgehead-rig", "--core", "0", "--burst", str(BURST),
+               "--seconds", str(seconds), *arguments]
+    if device.stateless:
+        command.append("--stateless")
+    result = subprocess.run(command, capture_output=True, text=True, check=False,
+                            timeout=seconds + 90, env=ENVIRONMENT)
+    if result.returncode != 0:
+        raise Failed(f"the rig failed: {result.stderr.strip()}\ndevice's last lines:\n"
+                     + device.tail())
+    return json.loads(result.stdout)
+
