@@ -22,16 +22,18 @@ DEMO_PACKAGES=(
 TEST_PACKAGES=(
   iproute2 iputils-ping procps util-linux ethtool nftables socat tcpdump
   git clang-format clang-tidy libclang-rt-dev python3 python3-pytest python3-scapy python3-yaml
-  curl nghttp2-client nginx haproxy python3-hpack python3-h2 varnish valgrind
+  curl nghttp2-client nginx haproxy python3-matplotlib python3-hpack python3-h2 varnish valgrind
 )
 # The servers and clients of the examples.
 INTEROP_PACKAGES=(
   nginx prosody coturn janus chromium curl openssl iproute2 util-linux python3 python3-websockets
   testssl.sh slowhttptest
 )
-# nginx and HAProxy are what the TCP edge is measured beside.
+# nginx and HAProxy are what the TCP edge is measured beside; testpmd, nftables and nginx's stream
+# module, the relay.
 BENCH_PACKAGES=(
-  dpdk dpdk-dev nginx libnginx-mod-stream haproxy openssl iproute2 util-linux python3
+  dpdk dpdk-dev nginx libnginx-mod-stream nftables haproxy openssl iproute2 procps util-linux ethtool
+  python3 python3-matplotlib
 )
 # Programs of these packages are run in namespaces; as services Debian starts them on every address
 # of the host, at once and at each boot. PACKAGE or PACKAGE:SERVICE.

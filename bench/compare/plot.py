@@ -9,16 +9,17 @@ OURS = "relay"
 COLOURS = {True: "#2a6f97", False: "#a9b4bd"}  # ours, others
 
 
-def bars(axes, names, values, unit, **style):
+def bars(axes, names, values, unit):
     """Horizontal bars of medians with the spread of the rounds."""
     medians = [value["median"] / unit for value in values]
     errors = [[(value["median"] - value["min"]) / unit for value in values],
               [(value["max"] - value["median"]) / unit for value in values]]
     axes.barh(names, medians, xerr=errors, capsize=2, error_kw={"linewidth": 0.8},
-              color=[COLOURS[name.startswith(OURS)] for name in names], **style)
+              color=[COLOURS[name.startswith(OURS)] for name in names])
     for row, (value, median) in enumerate(zip(values, medians)):
-        digits = 2 if median < 100 else 0
-        axes.annotate(f" {median:.{digits}f}", (value["max"] / unit, row), va="center", fontsize=7)
+        axes.annotate(f"{median:.2f}" if unit == 1e6 else f"{median:.0f}",
+                      (value["max"] / unit, row), xytext=(4, 0), textcoords="offset points",
+                      va="center", fontsize=7)
 
 
 def prepare(axes, title, label):

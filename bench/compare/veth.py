@@ -7,7 +7,7 @@ import os
 import resource
 
 from devices import Device, Failed, Relay, Testpmd, run_rig
-from lab import RIG_INTERFACES, Lab, run, sysctl
+from pairs import RIG_INTERFACES, Pairs, run, sysctl
 
 FASTER_THAN = "nginx"      # whose rate the ratios are to
 CHEAPER_THAN = "nftables"  # and whose rate per busy core
@@ -160,7 +160,7 @@ class Group:
         self.rates = {}
 
     def measure(self, name, directory):
-        with Lab() as lab, MAKE[name](directory, self.options) as device:
+        with Pairs() as pairs, MAKE[name](directory, self.options) as device:
 
             def load(rate, seconds):
                 result = run_rig(
@@ -169,7 +169,7 @@ class Group:
                     "--sessions", str(self.options.sessions), "--rate", str(round(rate)),
                     "--warmup", str(WARMUP_SECONDS),
                     *(["--random-order"] if self.options.random_order else []),
-                    prefix=lab.rig_prefix, seconds=seconds)
+                    prefix=pairs.rig_prefix, seconds=seconds)
                 sent = result["to_bridge"]["sent"] + result["to_client"]["sent"]
                 result["sent_per_second"] = sent / (WARMUP_SECONDS + seconds)
                 return result

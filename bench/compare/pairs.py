@@ -36,7 +36,7 @@ def sysctl(name, value):
         raise Failed(f"/proc/sys/{name}: {error.strerror}") from None
 
 
-class Lab:
+class Pairs:
     """New veth pairs on entry, gone on exit: each device finds them as the first one did."""
 
     def __init__(self):
