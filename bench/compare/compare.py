@@ -15,7 +15,9 @@ import sys
 import tempfile
 import time
 
+import latency
 import memif
+import opening
 import plot
 import summary
 import veth
@@ -24,6 +26,7 @@ from devices import Failed
 SCRATCH = "/dev/shm"  # a file system of this run's own
 HUGEPAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 PAGES = 640  # of 2 MiB, for the rig and for the device
+GROUPS = ("memif", "latency", "opening", "veth")
 BUSY_BEFORE = 0.2  # cores: more than this, and somebody else is at work here
 
 
@@ -51,9 +54,10 @@ def parse_options(arguments=None):
     parser = argparse.ArgumentParser(
         prog="bench/compare/run.sh",
         description="The relay beside its peers, in alternated rounds: dpdk-testpmd over memif; "
-                    "nftables, nginx and dpdk-testpmd over the same veth pairs.")
+                    "nftables, nginx and dpdk-testpmd over the same veth pairs. And over memif "
+                    "alone: latency, and new sessions.")
     add = parser.add_argument
-    add("--group", choices=["memif", "veth", "all"], default="all", help="(default: all)")
+    add("--group", choices=[*GROUPS, "all"], default="all", help="(default: all)")
     add("--sessions", type=bounded(1, 4_000_000, int), default=1024, help="(default: %(default)s)")
     add("--rounds", type=bounded(2, 100, int), default=6,
         help="the first is thrown away (default: %(default)s)")
@@ -66,6 +70,10 @@ def parse_options(arguments=None):
         help=f"memif: some of: {', '.join(memif.DEVICES)} (default: all)")
     add("--veth-devices", type=chosen(veth.DEVICES), default=veth.DEVICES,
         help=f"veth: some of: {', '.join(veth.DEVICES)} (default: all)")
+    add("--latency-devices", type=chosen(latency.DEVICES), default=latency.DEVICES,
+        help=f"latency: some of: {', '.join(latency.DEVICES)} (default: all)")
+    add("--opening-devices", type=chosen(opening.DEVICES), default=opening.DEVICES,
+        help=f"opening: some of: {', '.join(opening.DEVICES)} (default: all)")
     add("--frame-bytes", type=bounded(64, 1514, int), default=200,
         help="veth: frame size without FCS (default: %(default)s)")
     add("--json", help="write all rounds and the summary to this file")
@@ -74,13 +82,17 @@ def parse_options(arguments=None):
     return parser.parse_args(arguments)
 
 
+def groups_of(options):
+    return GROUPS if options.group == "all" else (options.group,)
+
+
 def take_hugepages(sessions):
     """Enough free ones; run.sh gives them back, whatever way this ends."""
     def read(name):
         with open(HUGEPAGES + name, encoding="ascii") as file:
             return int(file.read())
 
-    wanted = PAGES + sessions * 8 // 4096  # generous: 4 KiB a session
+    wanted = PAGES + sessions // 4096 * 2  # generous: 1 KiB a session
     short = wanted - read("free_hugepages")
     if short > 0:
         with open(HUGEPAGES + "nr_hugepages", "w", encoding="ascii") as file:
@@ -100,7 +112,8 @@ def prepare_host(options):
         choices = ["-o", "mode=" + mode] if kind != "sysfs" else []
         subprocess.run(["mount", "-t", kind, *choices, "bridgehead", where], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    take_hugepages(options.sessions)
+    opened = opening.HIGHEST * options.seconds if "opening" in groups_of(options) else 0
+    take_hugepages(options.sessions + round(opened))
 
 
 def busy_now(seconds=1.0):
@@ -136,16 +149,45 @@ def run_rounds(options, names, measure, tell):
 
 
 def run_memif(options):
-    print(f"\nmemif: {options.sessions} sessions, 64-byte frames")
-    return run_rounds(options, options.devices,
-                      lambda name, directory: memif.measure(options, name, directory),
-                      lambda result: f"{result['packets_per_second'] / 1e6:7.2f} Mpps, "
-                                     f"lost {result['lost']}")
+    print(f"\nmemif: {options.sessions} sessions, {memif.FRAME_BYTES}-byte frames")
+    rounds = run_rounds(options, options.devices,
+                        lambda name, directory: memif.measure(options, name, directory),
+                        lambda result: f"{result['packets_per_second'] / 1e6:7.2f} Mpps, "
+                                       f"lost {result['lost']}")
+    figures = summary.of_memif(rounds, memif.BASE)
+    title = (f"memif, {memif.FRAME_BYTES}-byte frames ({memif.IPV6_FRAME_BYTES} with IPv6), "
+             f"{options.sessions} sessions{' in random order' if options.random_order else ''}")
+    return rounds, figures, title, summary.memif_table(figures, memif.BASE)
+
+
+def run_latency(options):
+    print(f"\nlatency over memif: {latency.SESSIONS} sessions")
+    rounds = run_rounds(options, options.latency_devices,
+                        lambda name, directory: latency.measure(options, name, directory),
+                        latency.tell)
+    figures = latency.summarise(rounds)
+    return rounds, figures, "latency over memif, at shares of full speed", latency.table(figures)
+
+
+def run_opening(options):
+    print(f"\nnew sessions over memif, beside {opening.LOAD} packets/s of {options.sessions}")
+    rounds = run_rounds(options, options.opening_devices, opening.Group(options).measure,
+                        opening.tell)
+    figures = opening.summarise(rounds)
+    return rounds, figures, "new sessions over memif, none of them lost", opening.table(figures)
 
 
 def run_veth(options):
     print(f"\nveth: {options.sessions} sessions, {options.frame_bytes}-byte frames")
-    return run_rounds(options, options.veth_devices, veth.Group(options).measure, veth.tell)
+    rounds = run_rounds(options, options.veth_devices, veth.Group(options).measure, veth.tell)
+    bases = (veth.DISCARD_NAME, veth.FASTER_THAN, veth.CHEAPER_THAN)
+    figures = summary.of_veth(rounds, *bases)
+    title = (f"veth, {options.frame_bytes}-byte frames, highest rate with less than "
+             f"{veth.LOSS:.1%} lost")
+    return rounds, figures, title, summary.veth_table(figures, *bases)
+
+
+RUN = {"memif": run_memif, "latency": run_latency, "opening": run_opening, "veth": run_veth}
 
 
 def main():
@@ -159,22 +201,14 @@ def main():
             "kernel": platform.release(), "busy_before": round(others, 2),
             "sessions": options.sessions, "seconds": options.seconds}
     tables = []
-    if options.group != "veth":
-        rounds = run_memif(options)
-        figures = summary.of_memif(rounds, memif.BASE)
-        told["memif"] = {"frame_bytes": 64, "summary": figures, "rounds": rounds}
-        tables.append("memif, 64-byte frames\n" + summary.memif_table(figures, memif.BASE))
-    if options.group != "memif":
-        rounds = run_veth(options)
-        bases = (veth.DISCARD_NAME, veth.FASTER_THAN, veth.CHEAPER_THAN)
-        figures = summary.of_veth(rounds, *bases)
-        told["veth"] = {"frame_bytes": options.frame_bytes, "summary": figures, "rounds": rounds}
-        tables.append(f"veth, {options.frame_bytes}-byte frames, highest rate with less than "
-                      f"{veth.LOSS:.1%} lost\n" + summary.veth_table(figures, *bases))
+    for group in groups_of(options):
+        rounds, figures, title, table = RUN[group](options)
+        told[group] = {"summary": figures, "rounds": rounds}
+        tables.append(f"{title}\n{table}")
     print("\n" + "\n\n".join(tables))
     report(options, told)
-    wrong = any(row.get("wrong") for group in ("memif", "veth")
-                for row in told.get(group, {}).get("summary", {}).values())
+    wrong = any(row.get("wrong") for group in groups_of(options)
+                for row in told[group]["summary"].values())
     return 1 if wrong else 0
 
 

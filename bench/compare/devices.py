@@ -100,40 +100,32 @@ class Testpmd(Device):
         self.wait("testpmd start", lambda: "Checking link statuses" in self.output())
 
 
-RELAY_CONFIG = """
-dataplane:
-  workers: [1]
-  idle: {idle}
-  hugepages: require
-  max_sessions: {max_sessions}
-  ports:
-    - {wan}
-    - {lan}
-  nat_addresses: [{nat_addresses}]
-  nat_ports: 20000-59999
-bridges:
-  - {{name: rig, address: 10.8.0.11}}
-media:
-  - {{name: rig, listen: "198.51.100.10:10000", nat: {nat}, bridges: [rig]}}
-# The generator makes its sessions as fast as it can.
-limits: {{new_sessions: 0, new_sessions_per_prefix: 0, stun_requests_per_source: 0}}
-admin: {{listen: "{admin}"}}
-"""
+def relay_config(sessions, ports, nat_addresses, idle, nat, public, bridge):
+    """Room for twice the sessions, and no limit to how fast they come: the generator makes its own as
+    fast as it can. JSON, which is YAML."""
+    listen = f"[{public}]:10000" if ":" in public else f"{public}:10000"
+    return json.dumps({
+        "dataplane": {
+            "workers": [1], "idle": idle, "hugepages": "require",
+            "max_sessions": 1 << max(10, (2 * sessions - 1).bit_length()), "ports": ports,
+            "nat_addresses": nat_addresses, "nat_ports": "20000-59999"},
+        "bridges": [{"name": "rig", "address": bridge}],
+        "media": [{"name": "rig", "listen": listen, "nat": nat, "bridges": ["rig"]}],
+        "limits": {"new_sessions": 0, "new_sessions_per_prefix": 0, "stun_requests_per_source": 0},
+        "admin": {"listen": ADMIN},
+    }, indent=1)
 
 
 class Relay(Device):
-    """The relay with one worker on core 1, and bridgehead-ctrl. `values`: of RELAY_CONFIG."""
+    """The relay with one worker on core 1, and bridgehead-ctrl."""
 
-    def __init__(self, directory, build, sessions, idle="poll", nat="source", **values):
+    def __init__(self, directory, build, sessions, ports, nat_addresses, idle="poll", nat="source",
+                 public="198.51.100.10", bridge="10.8.0.11"):
         super().__init__(directory)
         self.build = build
-        power = 1024
-        while power < 2 * sessions:
-            power *= 2
         self.config = os.path.join(directory, "relay.yaml")
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(RELAY_CONFIG.format(max_sessions=power, idle=idle, nat=nat, admin=ADMIN,
-                                           **values))
+            file.write(relay_config(sessions, ports, nat_addresses, idle, nat, public, bridge))
 
     def start_all(self):
         self.start(self.build + "/relay/bridgehead-relay", "--run-dir", self.directory,
@@ -156,7 +148,7 @@ class Relay(Device):
 def run_rig(build, device, *arguments, prefix=(), seconds):
     """What the generator, on core 0, tells of one load on `device`."""
     command = [*prefix, build + "/bench/bridgehead-rig", "--core", "0", "--burst", str(BURST),
-               "--seconds", str(seconds), *arguments]
+               "--seconds", str(seconds), *map(str, arguments)]
     if device.stateless:
         command.append("--stateless")
     result = subprocess.run(command, capture_output=True, text=True, check=False,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the relay beside its peers in one run: see bench/README.md.
-#   sudo ./bench/compare/run.sh [--group memif|veth|all] [--rounds 6] [--json FILE] [--svg FILE] ...
+#   sudo ./bench/compare/run.sh [--group memif|latency|opening|veth|all] [--rounds 6] [--json FILE] [--svg FILE] ...
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BRIDGEHEAD_BUILD:-}

@@ -110,8 +110,8 @@ class Nginx(Device):
 
 
 def relay(directory, options, idle):
-    return Relay(directory, options.build, options.sessions, idle=idle, nat_addresses="10.8.0.2",
-                 wan="{name: wan, device: wan0}", lan="{name: lan, device: lan0}")
+    return Relay(directory, options.build, options.sessions, idle=idle, nat_addresses=["10.8.0.2"],
+                 ports=[{"name": "wan", "device": "wan0"}, {"name": "lan", "device": "lan0"}])
 
 
 def testpmd(directory, _):
