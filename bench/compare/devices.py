@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -19,6 +20,11 @@ class Failed(Exception):
     """Something the user has to know; printed without a trace."""
 
 
+def missing(program):
+    return Failed(f"{program} is missing; bring it with: sudo ./deploy/packages.sh bench (or leave "
+                  "out what needs it: --devices, --veth-devices)")
+
+
 class Device:
     """A device under test: started on entry, ended on exit."""
 
@@ -32,6 +38,8 @@ class Device:
             pass
 
     def start(self, *command):
+        if shutil.which(command[0]) is None:
+            raise missing(command[0])
         with open(self.log, "a", encoding="utf-8") as log:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log,
                                        env=ENVIRONMENT)

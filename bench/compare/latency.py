@@ -8,6 +8,7 @@ import contextlib
 import json
 import signal
 import statistics
+import tempfile
 import threading
 
 import memif
@@ -49,36 +50,32 @@ def reloads(relay):
 
 
 def measure(options, name, directory):
-    """By load: what the rig tells."""
-    device, arguments = memif.device_of(name, directory, options.build, SESSIONS)
-    arguments += ["--sessions", SESSIONS]
+    """By load: what the rig tells. Each load has a device of its own: memif bears no second peer."""
+    def load(rate, *more, while_it_runs=contextlib.nullcontext, seconds=options.seconds):
+        place = tempfile.mkdtemp(dir=directory)
+        device, arguments = memif.device_of(name, place, options.build, SESSIONS)
+        with device, while_it_runs(device):
+            return run_rig(options.build, device, *arguments, "--sessions", SESSIONS,
+                           "--rate", round(rate), *more, seconds=seconds)
 
-    def load(rate, *more, seconds=options.seconds):
-        return run_rig(options.build, device, *arguments, "--rate", round(rate), *more,
-                       seconds=seconds)
-
-    results = {}
-    with device:
-        highest = load(0, seconds=PROBE_SECONDS)["packets_per_second"]
-        for share in LOADS:
-            results[f"{share:.0%}"] = load(share * highest, "--latency")
-        if not device.stateless:
-            with reloads(device):
-                results[RELOADS] = load(0.5 * highest, "--latency")
-    return results
+    highest = load(0, seconds=PROBE_SECONDS)["packets_per_second"]
+    results = {f"{share:.0%}": load(share * highest, "--latency") for share in LOADS}
+    if name in memif.RELAYS:
+        results[RELOADS] = load(0.5 * highest, "--latency", while_it_runs=reloads)
+    return {"loads": results}
 
 
-def tell(results):
-    return ", ".join(f"{load}: {result['latency']['median_us']:.1f} us, worst "
-                     f"{result['latency']['worst_us']:.0f}" for load, result in results.items())
+def tell(result):
+    return ", ".join(f"{load}: {one['latency']['median_us']:.1f} us, worst "
+                     f"{one['latency']['worst_us']:.0f}" for load, one in result["loads"].items())
 
 
 def summarise(rounds):
     """Of each device and load: medians of the rounds, the worst of all, and spikes per second."""
     summary = {}
     for name in rounds[0]:
-        for load in rounds[0][name]:
-            runs = [results[name][load] for results in rounds]
+        for load in rounds[0][name]["loads"]:
+            runs = [results[name]["loads"][load] for results in rounds]
             figures = [run["latency"] for run in runs]
             row = {key: statistics.median(one[key] for one in figures)
                    for key in ("median_us", "p99_us", "p999_us", "worst_us")}

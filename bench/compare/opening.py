@@ -4,8 +4,11 @@ A rate counts when every session that was asked for in its time is open at the e
 established load has lost nothing. The highest such rate is searched for.
 """
 
+import tempfile
+
 import memif
 from devices import Failed, run_rig
+from search import search
 from summary import lines, spread
 
 DEVICES = list(memif.RELAYS)
@@ -13,7 +16,6 @@ LOAD = 500_000        # packets/s of established sessions
 RING_LOG2 = 12        # room for what comes while either side is kept from its core
 START_RATE = 200_000  # sessions/s, of the search in the first round
 STEP = 1.25
-STEPS_AT_MOST = 10
 HIGHEST = 2_000_000
 
 
@@ -28,10 +30,12 @@ class Group:
         tried = []
 
         def passes(rate):
+            if rate > HIGHEST:
+                return False
             tried.append(self.load(name, directory, rate))
             return tried[-1]["passed"]
 
-        rate = search(passes, self.rates.get(name, START_RATE))
+        rate = search(passes, self.rates.get(name, START_RATE), STEP)
         if rate is None:
             raise Failed(f"{name}: no rate of new sessions passes; is something else running?")
         self.rates[name] = rate
@@ -40,9 +44,10 @@ class Group:
 
     def load(self, name, directory, rate):
         """A relay of its own for each rate: it begins with an empty table."""
-        rate = min(round(rate), HIGHEST)
+        rate = round(rate)
         sessions = self.options.sessions + round(rate * self.options.seconds)
-        device, arguments = memif.device_of(name, directory, self.options.build, sessions, RING_LOG2)
+        place = tempfile.mkdtemp(dir=directory)
+        device, arguments = memif.device_of(name, place, self.options.build, sessions, RING_LOG2)
         with device:
             result = run_rig(self.options.build, device, *arguments, "--sessions",
                              self.options.sessions, "--rate", LOAD, "--open-rate", rate,
@@ -53,21 +58,6 @@ class Group:
         result["passed"] = (kept_up and opening["opened"] == opening["asked"]
                             and result["lost"] == 0 and opening["wrong"] == 0)
         return result
-
-
-def search(passes, rate):
-    """The highest rate that passes, from `rate` up or down in steps; None when none does."""
-    if passes(rate):
-        for _ in range(STEPS_AT_MOST):
-            if rate >= HIGHEST or not passes(rate * STEP):
-                break
-            rate *= STEP
-        return rate
-    for _ in range(STEPS_AT_MOST):
-        rate /= STEP
-        if passes(rate):
-            return rate
-    return None
 
 
 def tell(result):

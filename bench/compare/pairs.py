@@ -10,9 +10,10 @@ made in them ends with it.
 """
 
 import os
+import shutil
 import subprocess
 
-from devices import BRIDGE_SIDE_MAC, CLIENT_SIDE_MAC, Failed
+from devices import BRIDGE_SIDE_MAC, CLIENT_SIDE_MAC, Failed, missing
 
 PAIRS = (("wan0", "client0", CLIENT_SIDE_MAC), ("lan0", "bridge0", BRIDGE_SIDE_MAC))
 RIG_INTERFACES = "client0,bridge0"
@@ -22,6 +23,8 @@ OFFLOADS_OFF = ("tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "of
 
 
 def run(*command, stdin=None):
+    if shutil.which(command[0]) is None:
+        raise missing(command[0])
     result = subprocess.run(command, capture_output=True, text=True, check=False, input=stdin)
     if result.returncode != 0:
         raise Failed(f"{' '.join(command)}: {result.stderr.strip() or result.returncode}")

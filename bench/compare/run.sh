@@ -4,7 +4,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BRIDGEHEAD_BUILD:-}
-programs=(relay/bridgehead-relay ctrl/bridgehead-ctrl bench/bridgehead-rig bpf/steer.bpf.o)
+export PATH=$PATH:/usr/sbin:/sbin  # of nginx, nft, ethtool and sysctl
+programs=(relay/bridgehead-relay ctrl/bridgehead-ctrl bench/bridgehead-rig bench/bridgehead-core-distance bpf/steer.bpf.o)
 
 for argument in "$@"; do
   if [[ $argument == -h || $argument == --help ]]; then

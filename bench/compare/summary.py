@@ -14,6 +14,13 @@ def ratio(rounds, name, base, key):
     return spread([results[name][key] / results[base][key] for results in rounds])
 
 
+def best_ratio(rounds, name, base):
+    """Of the best windows of all; None without that base."""
+    best = [max(results[one]["best_window"] for results in rounds) if one in rounds[0] else 0
+            for one in (name, base)]
+    return best[0] / best[1] if best[1] else None
+
+
 def of_memif(rounds, base):
     """Median and spread of each device, and of its ratio to `base` in the same round."""
     summary = {}
@@ -22,6 +29,7 @@ def of_memif(rounds, base):
         summary[name] = {
             "packets_per_second": spread([run["packets_per_second"] for run in runs]),
             "best_window": max(run["best_window"] for run in runs),
+            "best_ratio": best_ratio(rounds, name, base),
             "ratio": ratio(rounds, name, base, "packets_per_second"),
             "lost": sum(run["lost"] for run in runs),
             "wrong": sum(run["wrong"] for run in runs),
@@ -75,11 +83,12 @@ def lines(rows):
 
 
 def memif_table(summary, base):
-    rows = [("device", "Mpps", "min..max", "best 100 ms", f"of {base}", "min..max", "lost",
-             "wrong")]
+    rows = [("device", "Mpps", "min..max", f"of {base}", "min..max", "best 100 ms", f"of {base}",
+             "lost", "wrong")]
     for name, row in summary.items():
         rows.append((name, *spread_text(row["packets_per_second"], 1e6, 2),
-                     f"{row['best_window'] / 1e6:.2f}", *ratio_text(row["ratio"]),
+                     *ratio_text(row["ratio"]), f"{row['best_window'] / 1e6:.2f}",
+                     f"{row['best_ratio']:.2f}" if row["best_ratio"] else "-",
                      str(row["lost"]), str(row["wrong"])))
     return lines(rows)
 

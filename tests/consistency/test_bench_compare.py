@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench/compare"))
 import compare  # noqa: E402
 import plot  # noqa: E402
+import search  # noqa: E402
 import summary  # noqa: E402
 import veth  # noqa: E402
 
@@ -33,6 +34,7 @@ def test_ratios_over_memif_are_to_5tswap_in_the_same_round():
     assert figures["relay source"]["ratio"] == {"median": 0.5, "min": 0.25, "max": 1}
     assert figures["5tswap"]["packets_per_second"] == {"median": 10e6, "min": 5e6, "max": 20e6}
     assert figures["relay source"]["best_window"] == 10e6
+    assert figures["relay source"]["best_ratio"] == 0.25
     assert figures["relay source"]["lost"] == 3 and figures["relay source"]["ring_full"] == 0.25
     alone = summary.of_memif([{"io": memif_run(1e6)}], "5tswap")
     assert alone["io"]["ratio"] is None and "-" in summary.memif_table(alone, "5tswap")
@@ -62,17 +64,16 @@ def test_the_search_ends_at_the_last_rate_that_passes(limit, start, found):
         asked.append(rate)
         return rate <= limit
 
-    assert veth.search(passes, start, 2) == found
-    assert len(asked) == len(set(asked)) <= veth.STEPS_AT_MOST + 1
+    assert search.search(passes, start, 2) == found
+    assert len(asked) == len(set(asked)) <= search.STEPS_AT_MOST + 1
 
 
 def test_a_search_that_finds_nothing_ends():
-    assert veth.search(lambda rate: False, 1000, 2) is None
-    assert veth.search(lambda rate: True, 1, 2) == 2 ** veth.STEPS_AT_MOST
+    assert search.search(lambda rate: False, 1000, 2) is None
+    assert search.search(lambda rate: True, 1, 2) == 2 ** search.STEPS_AT_MOST
 
 
 def test_the_picture_has_every_device_and_its_figure(tmp_path):
-    pytest.importorskip("matplotlib")
     over_memif = summary.of_memif([{"5tswap": memif_run(12.34e6)}], "5tswap")
     over_veth = summary.of_veth([{"discard": veth_run(4000, 1), "relay": veth_run(321_000, 1.0)}],
                                 "discard", "nginx", "nftables")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import BUILD, run
+from lab import BUILD, run, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
@@ -35,7 +35,8 @@ def traces():
 def nothing_is_left():
     before = traces()
     yield
-    assert traces() == before
+    # A killed run's processes take a moment to be gone.
+    wait_for(lambda: f"{before}, got {traces()}", lambda: traces() == before, 5)
 
 
 @pytest.mark.parametrize("group, devices", [
@@ -66,9 +67,10 @@ def test_a_group_is_measured(tmp_path, group, devices):
 def test_an_interrupted_run_ends_at_once():
     run_ = compare("--group", "veth", "--veth-devices", "nftables")
     try:
-        while "round 1" not in run_.stdout.readline():
-            pass  # ends with the output, and then fails below
-        time.sleep(0.5)  # into the load
+        for line in run_.stdout:
+            if line.startswith("veth:"):
+                break
+        time.sleep(2)  # into the load
         assert run_.poll() is None
         run_.send_signal(signal.SIGTERM)
         assert run_.wait(10) == 143
