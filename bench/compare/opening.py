@@ -52,12 +52,16 @@ class Group:
             result = run_rig(self.options.build, device, *arguments, "--sessions",
                              self.options.sessions, "--rate", LOAD, "--open-rate", rate,
                              seconds=self.options.seconds)
-        opening = result["opening"]
-        kept_up = opening["asked"] >= 0.99 * rate * self.options.seconds
         result["asked_per_second"] = rate
-        result["passed"] = (kept_up and opening["opened"] == opening["asked"]
-                            and result["lost"] == 0 and opening["wrong"] == 0)
+        result["passed"] = passed(result, rate * self.options.seconds)
         return result
+
+
+def passed(result, wanted):
+    """Whether all of the sessions that were `wanted` are open and nothing else has suffered."""
+    opening = result["opening"]
+    return (opening["asked"] >= 0.99 * wanted and opening["opened"] == opening["asked"]
+            and opening["wrong"] == 0 and result["lost"] == 0 and result["wrong"] == 0)
 
 
 def tell(result):

@@ -7,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench/compare"))
 import compare  # noqa: E402
+import latency  # noqa: E402
+import opening  # noqa: E402
 import plot  # noqa: E402
 import search  # noqa: E402
 import summary  # noqa: E402
@@ -71,6 +73,33 @@ def test_the_search_ends_at_the_last_rate_that_passes(limit, start, found):
 def test_a_search_that_finds_nothing_ends():
     assert search.search(lambda rate: False, 1000, 2) is None
     assert search.search(lambda rate: True, 1, 2) == 2 ** search.STEPS_AT_MOST
+
+
+@pytest.mark.parametrize("part, value, good", [
+    ("asked", 995, True), ("asked", 980, False), ("opened", 999, False), ("wrong", 1, False),
+    ("lost", 1, False)])
+def test_a_rate_of_new_sessions_counts_when_nothing_is_lost(part, value, good):
+    result = {"lost": 0, "wrong": 0, "opening": {"asked": 1000, "opened": 1000, "wrong": 0}}
+    assert opening.passed(result, 1000)
+    if part == "asked":
+        result["opening"]["opened"] = value
+    (result if part == "lost" else result["opening"])[part] = value
+    assert opening.passed(result, 1000) == good
+
+
+def test_latency_is_the_median_of_rounds_and_the_worst_of_all():
+    def run(median, worst, spikes):
+        return {"loads": {"50%": {
+            "windows": 10, "packets_per_second": 1e6, "lost": 1, "wrong": 0,
+            "latency": {"median_us": median, "p99_us": 5, "p999_us": 6, "worst_us": worst,
+                        "samples": 10, "excluded": 1, "spikes": [[0.1, worst]] * spikes}}}}
+
+    figures = latency.summarise([{"relay source": run(*one)}
+                                 for one in ((1, 50, 0), (3, 900, 2), (2, 60, 1))])
+    row = figures["relay source, 50%"]
+    assert (row["median_us"], row["worst_us"], row["worst_of_all_us"]) == (2, 60, 900)
+    assert row["spikes_per_second"] == 1 and row["samples"] == 30 and row["lost"] == 3
+    assert "900" in latency.table(figures)
 
 
 def test_the_picture_has_every_device_and_its_figure(tmp_path):

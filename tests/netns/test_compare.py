@@ -44,7 +44,7 @@ def nothing_is_left():
 def test_a_group_is_measured(tmp_path, group, devices):
     chosen = "--devices" if group == "memif" else "--veth-devices"
     run_ = compare("--group", group, chosen, ",".join(devices), "--rounds", 2, "--seconds", 0.3,
-                   "--json", tmp_path / "out.json", "--svg", tmp_path / "out.svg")
+                   "--tries", 1, "--json", tmp_path / "out.json", "--svg", tmp_path / "out.svg")
     told, _ = run_.communicate(timeout=200)
     assert run_.returncode == 0, told
     result = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -62,6 +62,20 @@ def test_a_group_is_measured(tmp_path, group, devices):
         assert result[group]["summary"]["relay"]["core_ratio"]["median"] > 0
         assert result[group]["summary"]["relay"]["rate_ratio"] is None  # nginx was left out
         assert "sending alone" in told
+
+
+def test_latency_is_measured(tmp_path):
+    """Also while the relay is reloaded."""
+    run_ = compare("--group", "latency", "--latency-devices", "relay source", "--rounds", 2,
+                   "--seconds", 0.6, "--tries", 1, "--json", tmp_path / "out.json")
+    told, _ = run_.communicate(timeout=200)
+    assert run_.returncode == 0, told
+    summary = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["latency"]["summary"]
+    loads = ["10%", "50%", "90%", "50 %, reloads"]
+    assert list(summary) == [f"relay source, {load}" for load in loads]
+    for row in summary.values():
+        assert row["samples"] > 0 and row["wrong"] == 0
+        assert 0 < row["median_us"] <= row["p99_us"] <= row["worst_us"] <= row["worst_of_all_us"]
 
 
 def test_an_interrupted_run_ends_at_once():
