@@ -1,5 +1,6 @@
 #include "relay/walk/walk.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "relay/net/stun.h"
@@ -52,38 +53,54 @@ void Walk::Run(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now) 
   }
 }
 
+// In pieces of the burst, each of which is a stage behind the one after it: while the lines of one
+// piece are on their way from memory, the others are worked on, and no more lines are asked for at
+// a time than a core can wait for.
 template <bool kSteer>
 void Walk::RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now) {
-  for (Packet& packet : burst) {
-    Drop drop = packet.verdict == Verdict::kOpen
-                    ? Parse(packet, ports_[packet.port], *snapshot.forwarding)
-                    : packet.drop;
-    if (drop != Drop::kNone) [[unlikely]] {
-      packet.End(drop);
-      continue;
-    }
-    if (packet.ipv6) {
-      Begin<kSteer, Ipv6>(packet, snapshot);
-    } else {
-      Begin<kSteer, Ipv4>(packet, snapshot);
-    }
-  }
-  for (Packet& packet : burst) {
-    if (packet.verdict == Verdict::kOpen && packet.kind == PacketKind::kUdp) {
-      FindCandidate(packet, shard_);
-    }
-  }
+  constexpr size_t kPiece = 16;
+  const auto piece = [&](size_t begin) {
+    return begin < burst.size() ? burst.subspan(begin, std::min(kPiece, burst.size() - begin))
+                                : std::span<Packet>();
+  };
   const WaysOut ways(*snapshot.forwarding);
-  for (Packet& packet : burst) {
-    if (packet.verdict != Verdict::kOpen) continue;
-    if (packet.ipv6) {
-      if (!ForwardPlain<Ipv6>(packet, snapshot, ways, now)) Finish<Ipv6>(packet, snapshot, now);
-    } else {
-      if (!ForwardPlain<Ipv4>(packet, snapshot, ways, now)) Finish<Ipv4>(packet, snapshot, now);
+  for (size_t begin = 0; begin < burst.size() + 2 * kPiece; begin += kPiece) {
+    for (Packet& packet : piece(begin)) ParseAndBegin<kSteer>(packet, snapshot);
+    if (begin < kPiece) continue;
+    for (Packet& packet : piece(begin - kPiece)) {
+      if (packet.verdict == Verdict::kOpen && packet.kind == PacketKind::kUdp) {
+        FindCandidate(packet, shard_);
+      }
     }
+    if (begin < 2 * kPiece) continue;
+    for (Packet& packet : piece(begin - 2 * kPiece)) Forward(packet, snapshot, ways, now);
   }
   tally_.Flush();
   CountHeld();
+}
+
+template <bool kSteer>
+inline void Walk::ParseAndBegin(Packet& packet, const Snapshot& snapshot) {
+  const Drop drop = packet.verdict == Verdict::kOpen
+                        ? Parse(packet, ports_[packet.port], *snapshot.forwarding)
+                        : packet.drop;
+  if (drop != Drop::kNone) [[unlikely]]
+    return packet.End(drop);
+  if (packet.ipv6) {
+    Begin<kSteer, Ipv6>(packet, snapshot);
+  } else {
+    Begin<kSteer, Ipv4>(packet, snapshot);
+  }
+}
+
+inline void Walk::Forward(Packet& packet, const Snapshot& snapshot, const WaysOut& ways,
+                          uint32_t now) {
+  if (packet.verdict != Verdict::kOpen) return;
+  if (packet.ipv6) {
+    if (!ForwardPlain<Ipv6>(packet, snapshot, ways, now)) Finish<Ipv6>(packet, snapshot, now);
+  } else {
+    if (!ForwardPlain<Ipv4>(packet, snapshot, ways, now)) Finish<Ipv4>(packet, snapshot, now);
+  }
 }
 
 // False: the packet is another worker's.

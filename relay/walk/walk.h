@@ -63,6 +63,9 @@ class Walk {
  private:
   template <bool kSteer>
   void RunBurst(std::span<Packet> burst, const Snapshot& snapshot, uint32_t now);
+  template <bool kSteer>
+  void ParseAndBegin(Packet& packet, const Snapshot& snapshot);
+  void Forward(Packet& packet, const Snapshot& snapshot, const WaysOut& ways, uint32_t now);
   template <bool kSteer, class Family>
   bool Steer(Packet& packet, const FlowKey<Family>& key, const Snapshot& snapshot);
   template <class Family>
