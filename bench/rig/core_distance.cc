@@ -5,12 +5,12 @@
 // core, and on two distant ones a second later. What passes packets between them is several times
 // slower then, whatever program it is: see bench/README.md.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
-#include <vector>
 
 #include <pthread.h>
 
@@ -72,8 +72,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::thread other(Answer, second);
-  std::vector<double> samples;
-  for (int i = 0; i < kSamples; ++i) samples.push_back(Sample());
+  std::array<double, kSamples> samples{};
+  for (double& sample : samples) sample = Sample();
   turn.store(kEnd, std::memory_order_release);
   other.join();
   std::sort(samples.begin(), samples.end());
