@@ -8,14 +8,13 @@
 // limits. "worst_us" is the longest of the calls: no packet waits longer for its sake. A core that
 // the machine takes away for a while shows up there too, so "p99_us" stands beside it.
 #include <algorithm>
-#include <exception>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
+#include "bench/micro/run_benchmarks.h"
 #include "bench/micro/tsc.h"
 #include "bench/micro/walk_rig.h"
 #include "fmt/format.h"
@@ -90,15 +89,5 @@ void RegisterAll() {
 }  // namespace bridgehead::bench
 
 int main(int argc, char** argv) {
-  try {
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    bridgehead::bench::RegisterAll();
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-  } catch (const std::exception& error) {
-    std::cerr << "session_bench: " << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+  return bridgehead::bench::RunBenchmarks(argc, argv, bridgehead::bench::RegisterAll);
 }

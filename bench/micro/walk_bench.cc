@@ -3,8 +3,6 @@
 //
 // One iteration is one burst. Only the stage named is measured. "cycles/packet" is TSC cycles.
 #include <algorithm>
-#include <exception>
-#include <iostream>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -13,6 +11,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "bench/micro/run_benchmarks.h"
 #include "bench/micro/tsc.h"
 #include "bench/micro/walk_rig.h"
 #include "fmt/format.h"
@@ -123,15 +122,5 @@ void RegisterAll() {
 }  // namespace bridgehead::bench
 
 int main(int argc, char** argv) {
-  try {
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    bridgehead::bench::RegisterAll();
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-  } catch (const std::exception& error) {
-    std::cerr << "walk_bench: " << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+  return bridgehead::bench::RunBenchmarks(argc, argv, bridgehead::bench::RegisterAll);
 }

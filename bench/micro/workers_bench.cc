@@ -8,13 +8,12 @@
 // it into that worker's ring. With one thread both workers take turns on one core, so that only the
 // work counts; with two the packets also change caches.
 #include <algorithm>
-#include <exception>
-#include <iostream>
 #include <string>
 
 #include <benchmark/benchmark.h>
 #include <pthread.h>
 
+#include "bench/micro/run_benchmarks.h"
 #include "bench/micro/tsc.h"
 #include "bench/micro/workers_rig.h"
 #include "fmt/format.h"
@@ -74,15 +73,5 @@ void RegisterAll() {
 }  // namespace bridgehead::bench
 
 int main(int argc, char** argv) {
-  try {
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-    bridgehead::bench::RegisterAll();
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
-  } catch (const std::exception& error) {
-    std::cerr << "workers_bench: " << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+  return bridgehead::bench::RunBenchmarks(argc, argv, bridgehead::bench::RegisterAll);
 }
