@@ -41,7 +41,12 @@ measurement=$!
 end() {
   kill -KILL "$measurement" 2>/dev/null || true
   wait "$measurement" 2>/dev/null || true
-  echo "$before" >"$hugepages"
+  # The kernel lets go of AF_XDP's memory a while after its last user has ended.
+  for ((tries = 0; tries < 100; tries++)); do
+    echo "$before" >"$hugepages"
+    [[ $(cat "$hugepages") != "$before" ]] || return 0
+    sleep 0.1
+  done
 }
 trap end EXIT
 trap 'exit 130' INT

@@ -87,7 +87,7 @@ def test_an_interrupted_run_ends_at_once():
         time.sleep(2)  # into the load
         assert run_.poll() is None
         run_.send_signal(signal.SIGTERM)
-        assert run_.wait(10) == 143
+        assert run_.wait(20) == 143
     finally:
         run_.kill()
         run_.wait()
