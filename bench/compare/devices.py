@@ -16,6 +16,11 @@ ADMIN = "127.0.0.1:9177"
 ENVIRONMENT = {**os.environ, "LIBXDP_SKIP_DISPATCHER": "1"}
 
 
+# An interface's queue is free for another AF_XDP socket only a while after the last one's process has ended.
+NOT_YET = "Failed to create xsk socket"
+RIG_STARTS = 10
+
+
 class Failed(Exception):
     """Something the user has to know; printed without a trace."""
 
@@ -159,8 +164,12 @@ def run_rig(build, device, *arguments, prefix=(), seconds):
                "--seconds", str(seconds), *map(str, arguments)]
     if device.stateless:
         command.append("--stateless")
-    result = subprocess.run(command, capture_output=True, text=True, check=False,
-                            timeout=seconds + 90, env=ENVIRONMENT)
+    for _ in range(RIG_STARTS):
+        result = subprocess.run(command, capture_output=True, text=True, check=False,
+                                timeout=seconds + 90, env=ENVIRONMENT)
+        if result.returncode == 0 or NOT_YET not in result.stderr:
+            break
+        time.sleep(0.5)
     if result.returncode != 0:
         raise Failed(f"the rig failed: {result.stderr.strip()}\ndevice's last lines:\n"
                      + device.tail())
