@@ -1,4 +1,4 @@
-// Stage 3, look up: the packet's flow, found for the whole burst at once.
+// Stage 3, look up: the packet's flow, found for several packets at once (Walk::RunBurst).
 //
 // Two rounds, each of which lets the cache lines of the next one arrive: `Begin` hashes and asks
 // for the bucket (or, for a reply to a NAT port, for the array slot), `Candidate` reads it and asks

@@ -46,7 +46,6 @@ size_t RxStage::Receive(size_t index, std::span<Packet, kBurst> burst) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   for (size_t i = 0; i < count; ++i) {
-    mbufs[i]->port = queue.port;  // index of the port; goes with the packet to other workers
     bytes += rte_pktmbuf_pkt_len(mbufs[i]);
     MakePacket(mbufs[i], queue.port, offload, burst[i]);
   }
