@@ -20,6 +20,7 @@ import memif
 import opening
 import summary
 import veth
+from arguments import bounded, chosen
 from devices import Failed
 
 SCRATCH = "/dev/shm"  # a file system of this run's own
@@ -29,26 +30,6 @@ GROUPS = ("memif", "latency", "opening", "veth")
 FAR_NS = 150  # a virtual machine's cores that are not of one physical core
 FAR_SECONDS = 0.5
 BUSY_BEFORE = 0.2  # cores: more than this, and somebody else is at work here
-
-
-def chosen(known):
-    def parse(text):
-        names = [name.strip() for name in text.split(",")]
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(
-                    f"got {name}, expected some of: {', '.join(known)}")
-        return list(dict.fromkeys(names))
-    return parse
-
-
-def bounded(low, high, kind):
-    def parse(text):
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"got {text}, expected {low} to {high}")
-        return value
-    return parse
 
 
 def parse_options(arguments=None):

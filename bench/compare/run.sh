@@ -42,11 +42,13 @@ end() {
   kill -KILL "$measurement" 2>/dev/null || true
   wait "$measurement" 2>/dev/null || true
   # The kernel lets go of AF_XDP's memory a while after its last user has ended.
+  local tries
   for ((tries = 0; tries < 100; tries++)); do
     echo "$before" >"$hugepages"
     [[ $(cat "$hugepages") != "$before" ]] || return 0
     sleep 0.1
   done
+  echo "bench/compare/run.sh: $(cat "$hugepages") hugepages of 2 MiB are left, $before were there before" >&2
 }
 trap end EXIT
 trap 'exit 130' INT

@@ -9,17 +9,6 @@ constexpr unsigned kRequestsPerStep = 32;
 
 }  // namespace
 
-template <typename Build>
-bool Outbox::Add(Build build) {
-  rte_mbuf* mbuf = rte_pktmbuf_alloc(wire_.tx_pool);
-  if (mbuf == nullptr) return false;
-  const size_t size = build(rte_pktmbuf_mtod(mbuf, uint8_t*));
-  mbuf->data_len = static_cast<uint16_t>(size);
-  mbuf->pkt_len = static_cast<uint32_t>(size);
-  waiting_.push_back(mbuf);
-  return true;
-}
-
 void Outbox::Flush() {
   if (waiting_.empty()) return;
   const uint16_t sent =

@@ -33,9 +33,13 @@ class Outbox {
   Outbox& operator=(const Outbox&) = delete;
 
   bool full() const { return waiting_.size() >= kSize; }
-  // build(bytes) fills a frame and returns its size. False when there is no buffer.
+  // As MakeFrame. False when there is no buffer.
   template <typename Build>
-  bool Add(Build build);
+  bool Add(Build build) {
+    rte_mbuf* mbuf = MakeFrame(wire_, build);
+    if (mbuf != nullptr) waiting_.push_back(mbuf);
+    return mbuf != nullptr;
+  }
   void Flush();
 
  private:

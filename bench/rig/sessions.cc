@@ -19,11 +19,8 @@ constexpr uint32_t kClientPorts = 64512;
 // caller.
 template <typename Build>
 void SendOne(const Wire& wire, Build build) {
-  rte_mbuf* mbuf = rte_pktmbuf_alloc(wire.tx_pool);
+  rte_mbuf* mbuf = MakeFrame(wire, build);
   if (mbuf == nullptr) return;
-  const size_t size = build(rte_pktmbuf_mtod(mbuf, uint8_t*));
-  mbuf->data_len = static_cast<uint16_t>(size);
-  mbuf->pkt_len = static_cast<uint32_t>(size);
   for (int attempt = 0; attempt < 100; ++attempt) {
     if (rte_eth_tx_burst(wire.port, 0, &mbuf, 1) == 1) return;
     rte_delay_us_block(10);

@@ -19,6 +19,18 @@ struct Wire {
   rte_mempool* tx_pool = nullptr;
 };
 
+// A frame for this wire, or nullptr when there is no buffer. `build(bytes)` fills it and returns
+// its size.
+template <typename Build>
+rte_mbuf* MakeFrame(const Wire& wire, Build build) {
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(wire.tx_pool);
+  if (mbuf == nullptr) return nullptr;
+  const size_t size = build(rte_pktmbuf_mtod(mbuf, uint8_t*));
+  mbuf->data_len = static_cast<uint16_t>(size);
+  mbuf->pkt_len = static_cast<uint32_t>(size);
+  return mbuf;
+}
+
 // Starts EAL and both ports. One for the life of the process; the destructor closes the ports,
 // which tells the device under test that we are gone while nothing is in flight.
 class Wires {

@@ -64,21 +64,19 @@ def test_neighbour_that_never_answers(lab, quick_probes):
     lab.assert_accounted()
 
 
-def test_a_neighbour_that_somebody_has_set_stays_so(lab):
+def test_a_neighbour_that_somebody_has_set_stays_so(topology):
     """The relay asks the kernel to keep those it uses fresh, which would end their being set."""
+    lab = topology()
     client, bridge = lab.client_socket(), lab.bridge_socket()
     seen = establish(lab, client, bridge)
     mac = lab.bridge.mac("eth0").hex(":")
     lab.edge.ip("neigh", "replace", BRIDGE, "lladdr", mac, "nud", "permanent",
                 "dev", lab.lan)
-    try:
-        for _ in range(35):  # in 15 s all neighbours that are in use are asked for
-            client.sendto(stun.rtp(1), (PUBLIC, 10000))
-            assert bridge.recv(2048) == stun.rtp(1)
-            bridge.sendto(stun.rtp(2), seen)
-            assert client.recv(2048) == stun.rtp(2)
-            time.sleep(0.5)
-        assert "PERMANENT" in lab.edge.ip("neigh", "show", BRIDGE, "dev", lab.lan)
-        assert "PERMANENT" not in lab.edge.ip("neigh", "show", "dev", lab.wan)
-    finally:
-        lab.edge.ip("neigh", "del", BRIDGE, "dev", lab.lan)
+    for _ in range(35):  # in 15 s all neighbours that are in use are asked for
+        client.sendto(stun.rtp(1), (PUBLIC, 10000))
+        assert bridge.recv(2048) == stun.rtp(1)
+        bridge.sendto(stun.rtp(2), seen)
+        assert client.recv(2048) == stun.rtp(2)
+        time.sleep(0.5)
+    assert "PERMANENT" in lab.edge.ip("neigh", "show", BRIDGE, "dev", lab.lan)
+    assert "PERMANENT" not in lab.edge.ip("neigh", "show", "dev", lab.wan)

@@ -10,7 +10,10 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from arguments import bounded, chosen  # noqa: E402
 from peers import (ORIGIN_HTTP, ORIGIN_STREAM, PEERS, RESERVED_PORTS, SERVER_NAME,
                    make_certificate)
 from processes import CLIENT_CORE, PROXY_CORE, Failed, Load
@@ -26,23 +29,6 @@ SYSCTLS = {
 }
 
 
-def names(text, known):
-    chosen = [name.strip() for name in text.split(",")]
-    for name in chosen:
-        if name not in known:
-            raise argparse.ArgumentTypeError(f"got {name}, expected some of: {', '.join(known)}")
-    return list(dict.fromkeys(chosen))
-
-
-def bounded(low, high, kind):
-    def parse(text):
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"got {text}, expected {low} to {high}")
-        return value
-    return parse
-
-
 def parse_options(arguments=None):
     parser = argparse.ArgumentParser(
         prog="bench/compare/edge.sh",
@@ -51,10 +37,10 @@ def parse_options(arguments=None):
                         help="the first is thrown away (default: %(default)s)")
     parser.add_argument("--seconds", type=bounded(0.5, 600, float), default=3,
                         help="of load, for each measurement (default: %(default)s)")
-    parser.add_argument("--only", type=lambda text: names(text, SCENARIOS),
+    parser.add_argument("--only", type=chosen(SCENARIOS),
                         default=list(SCENARIOS),
                         help=f"some of: {', '.join(SCENARIOS)} (default: all)")
-    parser.add_argument("--peers", type=lambda text: names(text, PEERS),
+    parser.add_argument("--peers", type=chosen(PEERS),
                         default=["nginx", "haproxy", OURS],
                         help=f"some of: {', '.join(PEERS)} (default: all but haproxy-splice)")
     parser.add_argument("--json", help="write all rounds and the summary to this file")
